@@ -1,0 +1,1 @@
+"""Lamina: a compiler for neural-network layers."""
