@@ -1,0 +1,1 @@
+"""From emitted source to functions that can be called: compiler, cache, loading."""
