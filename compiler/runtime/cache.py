@@ -107,6 +107,16 @@ def _private_home() -> Path:
     return home
 
 
+def check_writable() -> None:
+    """Tries to write to the cache folder, making it if need be. Errors: TargetError, saying what to do."""
+    home = _private_home()
+    try:
+        with tempfile.TemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        raise _unusable(home, error) from error
+
+
 def _unusable(home: Path, error: OSError) -> TargetError:
     return TargetError(
         f"the cache folder {home} cannot be used: {error}.\n"
