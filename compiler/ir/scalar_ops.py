@@ -1,0 +1,354 @@
+"""The scalar operations: one record each, with type rule, reference, derivative, C++ text and test ranges in one place.
+
+In: nothing. Out: `SCALAR_OPS`, name -> `ScalarOp`. Tests run over this table; adding a function is adding a record.
+
+What holds: `derivative` builds, in the graph under construction, each operand's share of the cotangent (None: no gradient flows).
+Conventions are PyTorch's (see the language reference): sign(0) = 0 is the gradient of abs at 0, binary max and min share a tie
+equally, x^0 has gradient 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+import scipy.special
+
+from ..lang.checked import Kind
+from .graph import Builder
+
+# (builder, operand numbers, result number, cotangent number) -> one number or None per operand
+Derivative = Callable[[Builder, Sequence[int], int, int], Sequence[int | None]]
+
+
+@dataclass(frozen=True)
+class ScalarOp:
+    """`kind`: a fixed result kind, or "promote" (the widest operand's, at least `floor`).
+
+    `cpp` is a format string over the operands; `ranges` are the intervals on which tests draw each operand.
+    """
+
+    name: str
+    arity: int
+    kind: Kind | str
+    reference: Callable[..., Any]
+    derivative: Derivative | None
+    cpp: str
+    ranges: tuple[tuple[float, float], ...]
+    floor: Kind = "bool"
+    complex_allowed: bool = False
+
+
+SCALAR_OPS: dict[str, ScalarOp] = {}
+
+
+def _define(
+    name: str,
+    reference: Callable[..., Any],
+    derivative: Derivative | None,
+    *,
+    cpp: str | None = None,
+    ranges: tuple[tuple[float, float], ...] = ((-3.0, 3.0),),
+    kind: Kind | str = "real",
+    floor: Kind = "bool",
+    complex_allowed: bool = False,
+) -> None:
+    arity = len(ranges)
+    text = cpp if cpp is not None else f"lamina::{name}({', '.join('{%d}' % slot for slot in range(arity))})"
+    SCALAR_OPS[name] = ScalarOp(name, arity, kind, reference, derivative, text, ranges, floor, complex_allowed)
+
+
+def _unary(factor: Callable[[Builder, int, int], int]) -> Derivative:
+    """The rule cotangent * factor(x, f(x))."""
+    return lambda b, operands, result, g: (b.add("mul", (g, factor(b, operands[0], result))),)
+
+
+def _no_gradient(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence[int | None]:
+    return (None,) * len(operands)
+
+
+# ------------------------------------------------------------------------------------------------ arithmetic
+
+
+def _d_mul(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence[int | None]:
+    x, y = operands
+    return b.add("mul", (g, b.add("conj", (y,)) if b.nodes[y].kind == "complex" else y)), b.add(
+        "mul", (g, b.add("conj", (x,)) if b.nodes[x].kind == "complex" else x)
+    )
+
+
+def _d_div(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence[int | None]:
+    x, y = operands
+    if "complex" in (b.nodes[x].kind, b.nodes[y].kind):
+        y = b.add("conj", (y,)) if b.nodes[y].kind == "complex" else y
+        result = b.add("conj", (result,)) if b.nodes[result].kind == "complex" else result
+    share = b.add("div", (g, y))
+    return share, b.add("neg", (b.add("mul", (share, result)),))
+
+
+def _d_pow(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence[int | None]:
+    x, exponent = operands
+    zero, one = b.const(0), b.const(1)
+    if b.nodes[exponent].op == "const" and b.nodes[exponent].kind == "int":
+        n = b.nodes[exponent].attribute("value")
+        if n == 0:
+            return None, None
+        slope = b.add("mul", (b.const(float(n)), b.add("pow", (x, b.const(n - 1))))) if n != 1 else b.const(1.0)
+        return b.add("mul", (g, slope)), None
+    if b.nodes[exponent].kind in ("int", "bool"):
+        is_zero = b.add("eq", (exponent, zero))
+        lower = b.add("select", (is_zero, zero, b.add("sub", (exponent, one))))
+        return b.add("mul", (g, b.add("mul", (exponent, b.add("pow", (x, lower)))))), None
+    lower = b.add("pow", (x, b.add("sub", (exponent, b.const(1.0)))))
+    base = b.add("select", (b.add("eq", (exponent, b.const(0.0))), b.const(0.0), b.add("mul", (exponent, lower))))
+    # x^y is 0 at x = 0 for y > 0, and so is its derivative in y; log(0) must not make it NaN
+    logarithm = b.add("select", (b.add("eq", (result, b.const(0.0))), b.const(0.0), b.add("mul", (result, b.add("log", (x,))))))
+    return b.add("mul", (g, base)), b.add("mul", (g, logarithm))
+
+
+def _d_extremum(better: str) -> Derivative:
+    def rule(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence[int | None]:
+        x, y = operands
+        tie = b.add("eq", (x, y))
+        half = b.add("mul", (g, b.const(0.5)))
+        zero = b.const(0.0)
+        shared = b.add("select", (tie, half, zero))
+        first = b.add("select", (b.add(better, (x, y)), g, shared))
+        second = b.add("select", (b.add(better, (y, x)), g, shared))
+        return first, second
+
+    return rule
+
+
+def _d_clamp(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence[int | None]:
+    x, low, high = operands
+    zero = b.const(0.0)
+    below, above = b.add("lt", (x, low)), b.add("gt", (x, high))
+    return (
+        b.add("select", (b.add("or", (below, above)), zero, g)),
+        b.add("select", (b.add("and", (below, b.add("lt", (low, high)))), g, zero)),
+        b.add("select", (b.add("or", (above, b.add("ge", (low, high)))), g, zero)),
+    )
+
+
+def _d_select(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence[int | None]:
+    zero = b.const(0.0)
+    return None, b.add("select", (operands[0], g, zero)), b.add("select", (operands[0], zero, g))
+
+
+def _power(x: Any, exponent: Any) -> Any:
+    with numpy.errstate(all="ignore"):
+        return numpy.power(numpy.asarray(x) * 1.0, exponent)
+
+
+def _divide(x: Any, y: Any) -> Any:
+    with numpy.errstate(all="ignore"):
+        return numpy.asarray(x) / numpy.asarray(y)
+
+
+_PAIR = ((-3.0, 3.0), (-3.0, 3.0))
+_NONZERO = ((-3.0, 3.0), (0.5, 3.0))
+
+_define("add", numpy.add, lambda b, o, r, g: (g, g), cpp="{0} + {1}", ranges=_PAIR, kind="promote", floor="int", complex_allowed=True)
+_define(
+    "sub",
+    numpy.subtract,
+    lambda b, o, r, g: (g, b.add("neg", (g,))),
+    cpp="{0} - {1}",
+    ranges=_PAIR,
+    kind="promote",
+    floor="int",
+    complex_allowed=True,
+)
+_define("mul", numpy.multiply, _d_mul, cpp="{0} * {1}", ranges=_PAIR, kind="promote", floor="int", complex_allowed=True)
+_define("div", _divide, _d_div, cpp="{0} / {1}", ranges=_NONZERO, kind="promote", floor="real", complex_allowed=True)
+_define("neg", numpy.negative, lambda b, o, r, g: (b.add("neg", (g,)),), cpp="-{0}", kind="promote", floor="int", complex_allowed=True)
+_define("pow", _power, _d_pow, ranges=((0.3, 3.0), (-2.0, 2.0)), kind="promote", floor="real", complex_allowed=True)
+_define("abs", numpy.abs, _unary(lambda b, x, r: b.add("sign", (x,))), kind="promote", floor="int")
+_define("sign", numpy.sign, _no_gradient, kind="promote", floor="int")
+_define("floor", numpy.floor, _no_gradient, kind="promote", floor="int")
+_define("round", numpy.round, _no_gradient, kind="promote", floor="int")
+_define("min", numpy.minimum, _d_extremum("lt"), ranges=_PAIR, kind="promote", floor="int")
+_define("max", numpy.maximum, _d_extremum("gt"), ranges=_PAIR, kind="promote", floor="int")
+_define(
+    "clamp",
+    lambda x, low, high: numpy.minimum(numpy.maximum(x, low), high),
+    _d_clamp,
+    ranges=((-3.0, 3.0), (-1.0, -0.5), (0.5, 1.0)),
+    kind="promote",
+    floor="int",
+)
+
+# ------------------------------------------------------------------------------------------------ comparisons, logic, choice
+
+for _name, _reference, _text in (
+    ("eq", numpy.equal, "{0} == {1}"),
+    ("ne", numpy.not_equal, "{0} != {1}"),
+    ("lt", numpy.less, "{0} < {1}"),
+    ("le", numpy.less_equal, "{0} <= {1}"),
+    ("gt", numpy.greater, "{0} > {1}"),
+    ("ge", numpy.greater_equal, "{0} >= {1}"),
+):
+    _define(_name, _reference, _no_gradient, cpp=_text, ranges=_PAIR, kind="bool", complex_allowed=_name in ("eq", "ne"))
+_define("and", numpy.logical_and, _no_gradient, cpp="{0} & {1}", ranges=_PAIR, kind="bool")
+_define("or", numpy.logical_or, _no_gradient, cpp="{0} | {1}", ranges=_PAIR, kind="bool")
+_define("not", numpy.logical_not, _no_gradient, cpp="!{0}", kind="bool")
+_define(
+    "select",
+    lambda c, x, y: numpy.where(numpy.asarray(c) != 0, x, y),
+    _d_select,
+    cpp="({0} ? {1} : {2})",
+    ranges=((-1.0, 1.0), (-3.0, 3.0), (-3.0, 3.0)),
+    kind="promote",
+    complex_allowed=True,
+)
+_define("to_real", lambda x: numpy.asarray(x) * 1.0, lambda b, o, r, g: (None,), cpp="Real({0})", kind="real")
+
+# ------------------------------------------------------------------------------------------------ functions
+
+_TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
+
+
+def _square(b: Builder, x: int) -> int:
+    return b.add("mul", (x, x))
+
+
+def _one_minus_square(b: Builder, x: int) -> int:
+    return b.add("sub", (b.const(1.0), _square(b, x)))
+
+
+def _reciprocal(b: Builder, x: int) -> int:
+    return b.add("div", (b.const(1.0), x))
+
+
+def _scaled(b: Builder, factor: float, x: int) -> int:
+    return b.add("mul", (b.const(factor), x))
+
+
+def _gaussian_slope(sign: float) -> Callable[[Builder, int, int], int]:
+    return lambda b, x, r: _scaled(b, sign * _TWO_OVER_SQRT_PI, b.add("exp", (b.add("neg", (_square(b, x),)),)))
+
+
+_define("sqrt", numpy.sqrt, lambda b, o, r, g: (b.add("div", (b.add("mul", (g, b.const(0.5))), r)),), ranges=((0.1, 4.0),))
+_define(
+    "rsqrt",
+    lambda x: 1.0 / numpy.sqrt(x),
+    _unary(lambda b, x, r: _scaled(b, -0.5, b.add("mul", (r, _square(b, r))))),
+    ranges=((0.1, 4.0),),
+)
+_define("exp", numpy.exp, _unary(lambda b, x, r: b.add("conj", (r,)) if b.nodes[r].kind == "complex" else r), kind="promote", floor="real", complex_allowed=True)
+_define("exp2", numpy.exp2, _unary(lambda b, x, r: _scaled(b, math.log(2.0), r)))
+_define("expm1", numpy.expm1, _unary(lambda b, x, r: b.add("add", (r, b.const(1.0)))))
+_define("log", numpy.log, lambda b, o, r, g: (b.add("div", (g, o[0])),), ranges=((0.1, 4.0),))
+_define("log2", numpy.log2, lambda b, o, r, g: (b.add("div", (_scaled(b, 1.0 / math.log(2.0), g), o[0])),), ranges=((0.1, 4.0),))
+_define("log1p", numpy.log1p, lambda b, o, r, g: (b.add("div", (g, b.add("add", (b.const(1.0), o[0])))),), ranges=((-0.5, 4.0),))
+_define("sin", numpy.sin, _unary(lambda b, x, r: b.add("cos", (x,))))
+_define("cos", numpy.cos, _unary(lambda b, x, r: b.add("neg", (b.add("sin", (x,)),))))
+_define("tan", numpy.tan, _unary(lambda b, x, r: b.add("add", (b.const(1.0), _square(b, r)))), ranges=((-1.3, 1.3),))
+_define("sinh", numpy.sinh, _unary(lambda b, x, r: b.add("cosh", (x,))))
+_define("cosh", numpy.cosh, _unary(lambda b, x, r: b.add("sinh", (x,))))
+_define("tanh", numpy.tanh, _unary(lambda b, x, r: _one_minus_square(b, r)))
+_define("asinh", numpy.arcsinh, _unary(lambda b, x, r: b.add("rsqrt", (b.add("add", (b.const(1.0), _square(b, x))),))))
+_define(
+    "acosh",
+    numpy.arccosh,
+    _unary(lambda b, x, r: b.add("rsqrt", (b.add("sub", (_square(b, x), b.const(1.0))),))),
+    ranges=((1.1, 4.0),),
+)
+_define("atanh", numpy.arctanh, lambda b, o, r, g: (b.add("div", (g, _one_minus_square(b, o[0]))),), ranges=((-0.9, 0.9),))
+_define("atan", numpy.arctan, lambda b, o, r, g: (b.add("div", (g, b.add("add", (b.const(1.0), _square(b, o[0]))))),))
+_define(
+    "atan2",
+    numpy.arctan2,
+    lambda b, o, r, g: (
+        b.add("div", (b.add("mul", (g, o[1])), b.add("add", (_square(b, o[0]), _square(b, o[1]))))),
+        b.add("neg", (b.add("div", (b.add("mul", (g, o[0])), b.add("add", (_square(b, o[0]), _square(b, o[1]))))),)),
+    ),
+    ranges=((-3.0, 3.0), (0.5, 3.0)),
+)
+_define("asin", numpy.arcsin, _unary(lambda b, x, r: b.add("rsqrt", (_one_minus_square(b, x),))), ranges=((-0.9, 0.9),))
+_define(
+    "acos",
+    numpy.arccos,
+    _unary(lambda b, x, r: b.add("neg", (b.add("rsqrt", (_one_minus_square(b, x),)),))),
+    ranges=((-0.9, 0.9),),
+)
+_define(
+    "sigmoid",
+    scipy.special.expit,
+    _unary(lambda b, x, r: b.add("mul", (r, b.add("sub", (b.const(1.0), r))))),
+)
+_define(
+    "softplus",
+    lambda x: numpy.logaddexp(0.0, x),
+    _unary(lambda b, x, r: b.add("sigmoid", (x,))),
+)
+_define("erf", scipy.special.erf, _unary(_gaussian_slope(1.0)))
+_define("erfc", scipy.special.erfc, _unary(_gaussian_slope(-1.0)))
+_define("lgamma", scipy.special.gammaln, _unary(lambda b, x, r: b.add("digamma", (x,))), ranges=((0.2, 5.0),))
+_define(
+    "digamma",
+    scipy.special.digamma,
+    _unary(lambda b, x, r: b.add("polygamma", (b.const(1), x))),
+    ranges=((0.2, 5.0),),
+)
+_define(
+    "polygamma",
+    lambda n, x: scipy.special.polygamma(numpy.asarray(n).astype(numpy.int64), x),
+    lambda b, o, r, g: (None, b.add("mul", (g, b.add("polygamma", (b.add("add", (o[0], b.const(1))), o[1]))))),
+    ranges=((1.0, 1.0), (0.2, 5.0)),
+)
+
+# ------------------------------------------------------------------------------------------------ complex values
+
+_define("re", numpy.real, lambda b, o, r, g: (g,), cpp="{0}.re")
+_define("im", numpy.imag, lambda b, o, r, g: (b.add("mul", (g, b.add("complex", (b.const(0.0), b.const(1.0))))),), cpp="{0}.im")
+_define("conj", numpy.conj, lambda b, o, r, g: (b.add("conj", (g,)),), kind="promote", complex_allowed=True)
+_define(
+    "complex",
+    lambda x, y: numpy.asarray(x) + 1j * numpy.asarray(y),
+    lambda b, o, r, g: (b.add("re", (g,)), b.add("im", (g,))),
+    ranges=_PAIR,
+    kind="complex",
+)
+
+# ------------------------------------------------------------------------------------------------ families of compile-time order
+
+
+def _bspline(degree: Any, t: Any) -> Any:
+    """Cardinal B-spline of the given degree on 0..degree+1, by the Cox-de Boor recurrence."""
+    degree = int(numpy.max(degree)) if numpy.size(degree) else 0
+    t = numpy.asarray(t, dtype=numpy.float64)
+    pieces = [((t >= j) & (t < j + 1)).astype(numpy.float64) for j in range(degree + 1)]
+    for p in range(1, degree + 1):
+        pieces = [((t - j) * pieces[j] + (j + p + 1 - t) * pieces[j + 1]) / p for j in range(degree + 1 - p)]
+    return pieces[0]
+
+
+def _d_bspline(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence[int | None]:
+    """B_p'(t) = B_{p-1}(t) - B_{p-1}(t - 1); a degree-0 spline is constant between its knots."""
+    degree, t = operands
+    order = b.nodes[degree]
+    if order.op != "const":
+        raise ValueError("the degree of bspline must be known when it is differentiated")
+    if order.attribute("value") == 0:
+        return None, None
+    lower = b.const(order.attribute("value") - 1)
+    shifted = b.add("bspline", (lower, b.add("sub", (t, b.const(1.0)))))
+    return None, b.add("mul", (g, b.add("sub", (b.add("bspline", (lower, t)), shifted))))
+
+
+def _no_rule(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence[int | None]:
+    raise ValueError("polynomials of an index-dependent order are expanded before they are differentiated")
+
+
+_ORDER = ((0.0, 5.0), (-1.0, 1.0))
+_define("bspline", _bspline, _d_bspline, cpp="lamina::bspline<{0}>({1})", ranges=((3.0, 3.0), (-1.0, 5.0)))
+_define("chebyshev", scipy.special.eval_chebyt, _no_rule, ranges=_ORDER)
+_define("legendre", scipy.special.eval_legendre, _no_rule, ranges=_ORDER)
+_define("hermite", scipy.special.eval_hermite, _no_rule, ranges=_ORDER)
+
+ORDERED_POLYNOMIALS = ("chebyshev", "legendre", "hermite")

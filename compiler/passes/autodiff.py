@@ -1,0 +1,335 @@
+"""Reverse-mode differentiation of a graph, giving a graph.
+
+Before: a graph with inputs x, p, ... and outputs y, ... . After: a graph with the same inputs and one more for each output's cotangent
+(`grad_y`), whose outputs are the gradients `grad_x`, `grad_p`, ...; with `keep_outputs` also the original outputs.
+Why it is legal: the chain rule, op by op. The adjoint of a broadcast is a sum over the axes the operand lacks; of a read, the transposed
+read; of a stack, slices. The result consists of the same ops, so it can be differentiated again.
+
+`select` never lets NaN through from the branch not taken: a cotangent that is a choice against zero has the derivative rule applied to its
+value and the choice made last, so no 0 * infinity arises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sympy
+
+from ..ir.graph import Affine, Builder, GatherSlot, Graph, Node, Output, TensorSpec, whole_index
+from ..ir.scalar_ops import SCALAR_OPS
+from ..lang.checked import Entry
+from .invariance import outputs_invariant
+from .simplify import constant, simplify
+from .substitute import copy_into, renamed_axis, substitute
+
+
+class NotDifferentiable(Exception):
+    """An op on the way from an output to a wanted input has no derivative rule yet; the message says which."""
+
+
+def gradient_name(name: str) -> str:
+    return f"grad_{name}"
+
+
+def differentiate(graph: Graph, wanted: Sequence[str], *, given: Sequence[str] | None = None, keep_outputs: bool = False) -> Graph:
+    """Gradients with respect to the inputs `wanted`, given cotangents of the outputs `given` (all, by default; others count as zero).
+
+    Raises NotDifferentiable.
+    """
+    return _Reverse(graph, wanted, given, keep_outputs).run()
+
+
+class _Reverse:
+    def __init__(self, graph: Graph, wanted: Sequence[str], given: Sequence[str] | None, keep_outputs: bool) -> None:
+        self.graph = graph
+        self.wanted = tuple(wanted)
+        self.keep_outputs = keep_outputs
+        names = [out.spec.name for out in graph.outputs] if given is None else list(given)
+        self.given = tuple(out for out in graph.outputs if out.spec.name in names and _floating(out.spec.dtype))
+        cotangents = [TensorSpec(gradient_name(o.spec.name), "cotangent", o.spec.entries, o.spec.dtype) for o in self.given]
+        self.builder = Builder(graph.name, graph.axes, (*graph.inputs, *cotangents), simplify)
+        self.contributions: dict[int, list[int]] = {}
+        self.sliced: dict[tuple[int, str], dict[int, list[int]]] = {}
+        self.reads: dict[str, list[tuple[Node, tuple[int, ...], int]]] = {name: [] for name in wanted}
+
+    def run(self) -> Graph:
+        b = self.builder
+        numbers = copy_into(b, self.graph)
+        reaching = self._reaching()
+        for out in self.given:
+            cotangent = b.read_whole(b.inputs[gradient_name(out.spec.name)])
+            node = self.graph.nodes[out.node]
+            listed = [axis for entry in out.spec.entries for axis in entry.axes]
+            self._contribute(out.node, self._sum_to(cotangent, listed, node.axes))
+        for old in reversed(range(len(self.graph.nodes))):
+            if old in reaching:
+                self._visit(old, numbers)
+        outputs = [self._gradient(name) for name in self.wanted]
+        if self.keep_outputs:
+            outputs = [Output(out.spec, numbers[out.node]) for out in self.graph.outputs] + outputs
+        return b.finish(outputs, self.graph.level)
+
+    def _reaching(self) -> set[int]:
+        """The nodes through which a wanted input reaches an output with a cotangent."""
+        depends: set[int] = set()
+        for number, node in enumerate(self.graph.nodes):
+            if node.op == "input":
+                if node.attribute("name") in self.wanted:
+                    depends.add(number)
+            elif node.kind in ("real", "complex") and any(operand in depends for operand in node.operands):
+                depends.add(number)
+        return depends
+
+    def _contribute(self, old: int, cotangent: int | None) -> None:
+        if cotangent is not None and constant(self.builder, cotangent) != 0:
+            self.contributions.setdefault(old, []).append(cotangent)
+
+    def _visit(self, old: int, numbers: dict[int, int]) -> None:
+        node = self.graph.nodes[old]
+        for (sliced, axis), positions in list(self.sliced.items()):
+            if sliced == old:
+                length = int(self.builder.lengths[axis])
+                zero = self.builder.const(0.0)
+                values = [_add_masked(self.builder, positions[k]) if k in positions else zero for k in range(length)]
+                self._contribute(old, self.builder.add("stack", values, axis=axis))
+        if not self.contributions.get(old):
+            return
+        cotangent = _add_masked(self.builder, self.contributions[old])
+        if node.op in SCALAR_OPS:
+            self._scalar(old, node, numbers, cotangent)
+        elif node.op == "reduce":
+            self._reduce(old, node, numbers, cotangent)
+        elif node.op == "contract":
+            for slot in (0, 1):
+                other = numbers[node.operands[1 - slot]]
+                share = self.builder.add("mul", (cotangent, other))
+                axes = (*node.axes, *node.attribute("over"))
+                self._contribute(node.operands[slot], self._sum_to(share, axes, self.graph.nodes[node.operands[slot]].axes))
+        elif node.op == "stack":
+            axis = node.attribute("axis")
+            for position, operand in enumerate(node.operands):
+                share = cotangent
+                if axis in self.builder.nodes[cotangent].axes:
+                    share = self._slice(cotangent, axis, position)
+                outer = [a for a in node.axes if a != axis]
+                self._contribute(operand, self._sum_to(share, outer, self.graph.nodes[operand].axes))
+        elif node.op == "slice":
+            positions = self.sliced.setdefault((node.operands[0], node.attribute("axis")), {})
+            positions.setdefault(node.attribute("position"), []).append(cotangent)
+        elif node.op == "read":
+            source = self.graph.nodes[node.operands[0]]
+            if source.op != "input":
+                raise NotDifferentiable("a read of a computed value at a shifted index")
+            self.reads[source.attribute("name")].append((node, tuple(numbers[o] for o in node.operands[1:]), cotangent))
+        elif node.op == "scatter":
+            self._scatter(node, numbers, cotangent)
+        elif node.op != "input":
+            raise NotDifferentiable(f"{node.op}")
+
+    def _slice(self, value: int, axis: str, position: int) -> int:
+        node = self.builder.nodes[value]
+        if node.op == "mul":  # a factor that does not vary along the axis stays outside
+            first, second = node.operands
+            if axis not in self.builder.nodes[first].axes:
+                return self.builder.add("mul", (first, self._slice(second, axis, position)))
+            if axis not in self.builder.nodes[second].axes:
+                return self.builder.add("mul", (self._slice(first, axis, position), second))
+        return self.builder.add("slice", (value,), axis=axis, position=position)
+
+    def _scalar(self, old: int, node: Node, numbers: dict[int, int], cotangent: int) -> None:
+        rule = SCALAR_OPS[node.op].derivative
+        if rule is None:
+            raise NotDifferentiable(node.op)
+        b = self.builder
+        operands = tuple(numbers[operand] for operand in node.operands)
+        choices: list[tuple[int, bool]] = []
+        while True:
+            inner = b.nodes[cotangent]
+            if inner.op != "select" or node.op == "select":
+                break
+            if constant(b, inner.operands[2]) == 0:
+                choices.append((inner.operands[0], True))
+                cotangent = inner.operands[1]
+            elif constant(b, inner.operands[1]) == 0:
+                choices.append((inner.operands[0], False))
+                cotangent = inner.operands[2]
+            else:
+                break
+        zero = b.const(0.0)
+        for operand, share in zip(node.operands, rule(b, operands, numbers[old], cotangent), strict=True):
+            if share is None or self.graph.nodes[operand].kind not in ("real", "complex"):
+                continue
+            if self.graph.nodes[operand].kind == "real" and b.nodes[share].kind == "complex":
+                share = b.add("re", (share,))
+            for condition, taken in reversed(choices):
+                share = b.add("select", (condition, share, zero) if taken else (condition, zero, share))
+            self._contribute(operand, self._sum_to(share, node.axes, self.graph.nodes[operand].axes))
+
+    def _reduce(self, old: int, node: Node, numbers: dict[int, int], cotangent: int) -> None:
+        b = self.builder
+        operation, over = node.attribute("operation"), node.attribute("over")
+        operand = node.operands[0]
+        if operation == "sum":
+            self._contribute(operand, cotangent)
+        elif operation in ("max", "min"):
+            if outputs_invariant(self.graph, old):
+                return
+            tie = b.add("eq", (numbers[operand], numbers[old]))
+            count = b.reduce("sum", b.add("select", (tie, b.const(1.0), b.const(0.0))), over)
+            self._contribute(operand, b.add("select", (tie, b.add("div", (cotangent, count)), b.const(0.0))))
+        elif operation == "prod":
+            # the product of the others, exact with zeros and at every order: sum-free, quadratic in the axes' length
+            renames = {axis: b.fresh_axis(axis, b.lengths[axis]) for axis in over}
+            try:
+                others = substitute(b, numbers[operand], {axis: renamed_axis(new) for axis, new in renames.items()})
+            except NotImplementedError as error:
+                raise NotDifferentiable(f"prod of what {error}") from error
+            same: int | None = None
+            for axis, new in renames.items():
+                equal = b.add("eq", (b.add("index", axis=axis), b.add("index", axis=new)))
+                same = equal if same is None else b.add("and", (same, equal))
+            assert same is not None
+            rest = b.reduce("prod", b.add("select", (same, b.const(1.0), others)), tuple(renames.values()))
+            self._contribute(operand, b.add("mul", (cotangent, rest)))
+
+    def _scatter(self, node: Node, numbers: dict[int, int], cotangent: int) -> None:
+        """The adjoint of a transposed read is the read, of the cotangent at the entries' axes."""
+        b = self.builder
+        view = b.add("view", (self._spread(cotangent, node.axes),), entries=node.attribute("entries"))
+        indices = tuple(numbers[operand] for operand in node.operands[1:])
+        share = b.add("read", (view, *indices), indices=node.attribute("indices"), boundary=node.attribute("boundary"))
+        self._contribute(node.operands[0], share)
+
+    def _spread(self, value: int, axes: Sequence[str]) -> int:
+        """The value made to vary along every one of the axes (adding zero along those it lacks)."""
+        b = self.builder
+        for axis in axes:
+            if axis not in b.nodes[value].axes:
+                zero = b.add("select", (b.add("ge", (b.add("index", axis=axis), b.const(0))), b.const(0.0), b.const(1.0)))
+                value = b.add("add", (value, zero))
+        return value
+
+    def _sum_to(self, value: int, given: Sequence[str], kept: Sequence[str]) -> int:
+        """Sum over the axes of `given` that are not in `kept`; an axis the value lacks counts its length."""
+        b = self.builder
+        present = [axis for axis in given if axis not in kept and axis in b.nodes[value].axes]
+        for axis in given:
+            if axis not in kept and axis not in b.nodes[value].axes:
+                value = b.add("mul", (value, b.add("length", length=b.lengths[axis])))
+        return b.reduce("sum", value, present)
+
+    def _gradient(self, name: str) -> Output:
+        """The gradient of an input: the sum of the transposed reads of the cotangents of its reads."""
+        b = self.builder
+        spec = b.inputs[name]
+        terms: list[int] = []
+        stacks: dict[tuple[int, tuple[Affine, ...]], dict[int, list[int]]] = {}
+        for node, gathers, cotangent in self.reads[name]:
+            indices = node.attribute("indices")
+            plain = self._plain(spec.entries, indices, node.attribute("boundary"), cotangent)
+            if plain is not None:
+                terms.append(plain)
+                continue
+            place = self._constant_dimension(spec.entries, indices)
+            if place is not None:
+                rest = tuple(index for dimension, index in enumerate(indices) if dimension != place)
+                positions = stacks.setdefault((place, rest), {})
+                value = self._plain(
+                    tuple(entry for dimension, entry in enumerate(spec.entries) if dimension != place), rest, None, cotangent
+                )
+                if value is not None:
+                    positions.setdefault(int(indices[place].offset), []).append(value)
+                    continue
+            spread = self._spread(cotangent, node.axes)
+            terms.append(
+                b.add(
+                    "scatter",
+                    (spread, *gathers),
+                    indices=indices,
+                    boundary=node.attribute("boundary"),
+                    entries=spec.entries,
+                    over=node.axes,
+                )
+            )
+        zero = b.const(0.0)
+        for (place, _), positions in stacks.items():
+            if not positions:
+                continue
+            axis = spec.entries[place].axes[0]
+            values = [_add_masked(b, positions[k]) if k in positions else zero for k in range(int(b.lengths[axis]))]
+            terms.append(b.add("stack", values, axis=axis))
+        total = _add_masked(b, terms) if terms else zero
+        return Output(TensorSpec(gradient_name(name), "gradient", spec.entries, spec.dtype), total)
+
+    def _plain(
+        self, entries: Sequence[Entry], indices: Sequence[Affine | GatherSlot], boundary: str | None, cotangent: int
+    ) -> int | None:
+        """The transposed read where every dimension is read whole, up to the names of its axes; else None."""
+        b = self.builder
+        renames = {}
+        for entry, index in zip(entries, indices, strict=True):
+            if index == whole_index(entry, b.lengths):
+                continue
+            if isinstance(index, GatherSlot) or len(entry.axes) != 1 or len(index.terms) != 1:
+                return None
+            axis, coefficient = index.terms[0]
+            if coefficient != 1 or index.offset != 0 or sympy.simplify(b.lengths[axis] - b.lengths[entry.axes[0]]) != 0:
+                return None
+            renames[axis] = renamed_axis(entry.axes[0])
+        used = [axis for index in indices if isinstance(index, Affine) for axis in index.axes]
+        if len(set(used)) != len(used):
+            return None  # a diagonal
+        if not renames:
+            return cotangent
+        try:
+            return substitute(b, cotangent, renames)
+        except NotImplementedError:
+            return None
+
+    def _constant_dimension(self, entries: Sequence[Entry], indices: Sequence[Affine | GatherSlot]) -> int | None:
+        """The one dimension of known length read at a constant, all others being read whole."""
+        lengths = self.builder.lengths
+        places = [
+            dimension
+            for dimension, (entry, index) in enumerate(zip(entries, indices, strict=True))
+            if isinstance(index, Affine)
+            and not index.terms
+            and len(entry.axes) == 1
+            and lengths[entry.axes[0]].is_Integer
+            and sympy.sympify(index.offset).is_Integer
+            and 0 <= int(index.offset) < int(lengths[entry.axes[0]])
+        ]
+        return places[0] if len(places) == 1 else None
+
+
+def _floating(dtype: str) -> bool:
+    return dtype not in ("bool", "i32", "i64")
+
+
+def _add_masked(builder: Builder, values: Sequence[int]) -> int:
+    """The sum; of choices against zero, a choice against zero, so that the branch not taken stays recognisable."""
+    zero = builder.const(0.0)
+    masked = []
+    for value in values:
+        node = builder.nodes[value]
+        if node.op == "select" and constant(builder, node.operands[2]) == 0:
+            masked.append((node.operands[0], node.operands[1]))
+        elif node.op == "select" and constant(builder, node.operands[1]) == 0:
+            masked.append((builder.add("not", (node.operands[0],)), node.operands[2]))
+        else:
+            break
+    total = values[0]
+    for value in values[1:]:
+        total = builder.add("add", (total, value))
+    if len(masked) < len(values) or len(values) == 1:
+        return total
+    condition = masked[0][0]
+    for other, _ in masked[1:]:
+        if other != condition:
+            condition = builder.add("or", (condition, other))
+    if all(other == masked[0][0] for other, _ in masked):
+        inner = masked[0][1]
+        for _, value in masked[1:]:
+            inner = builder.add("add", (inner, value))
+        return builder.add("select", (condition, inner, zero))
+    return builder.add("select", (condition, total, zero))

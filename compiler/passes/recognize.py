@@ -1,0 +1,197 @@
+"""Finding structure in sums: contractions (matrix products) and polynomials.
+
+contraction
+  Before: sum over K of a product whose factors fall into two groups, A over (batch, M, K) and B over (batch, N, K), M and N not empty.
+  After: contract(A, B, over=K), times the factors without K.
+  Why it is legal: multiplication is commutative and associative, a factor without K distributes out of the sum, and K axes that
+  only one group has are summed there first. Nothing is assumed about layout.
+polynomial
+  Before: a sum of terms c_k * x^k, the c_k not depending on what x varies over.
+  After: Horner's form, (..(c_n x + c_{n-1}) x + ..) x + c_0.
+  Why it is legal: real algebra; Horner's error bound is no worse than that of the sum of powers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..ir.graph import Builder
+from ..lang.checked import Length
+from .simplify import constant, product, product_factors
+
+NOMINAL_LENGTH = 512  # an axis of unknown length counts as this long in cost estimates
+LEAST_CONTRACTION_SIDE = 4  # shorter M, N or K are better computed in a loop
+LEAST_CONTRACTION_WORK = 4096
+
+
+def nominal(lengths: dict[str, Length], axes: Iterable[str]) -> int:
+    """The estimated number of points of an index space."""
+    size = 1
+    for axis in axes:
+        size *= nominal_length(lengths[axis])
+    return size
+
+
+def nominal_length(length: Length) -> int:
+    if length.is_Integer:
+        return int(length)
+    value = length.subs(dict.fromkeys(length.free_symbols, NOMINAL_LENGTH))
+    return max(1, int(value))
+
+
+def as_contraction(builder: Builder, body: int, over: tuple[str, ...]) -> int | None:
+    """sum over `over` of `body` as contractions, or None where it is not one of worthwhile size."""
+    node = builder.nodes[body]
+    if node.op in ("add", "sub"):
+        if any(not set(over) <= set(builder.nodes[operand].axes) for operand in node.operands):
+            return None
+        parts = [as_contraction(builder, operand, over) for operand in node.operands]
+        if parts[0] is None or parts[1] is None:
+            return None
+        return builder.add(node.op, (parts[0], parts[1]))
+    if node.kind != "real":
+        return None
+    factors = product_factors(builder, body)
+    inside = [f for f in factors if set(builder.nodes[f].axes) & set(over)]
+    outside = [f for f in factors if not set(builder.nodes[f].axes) & set(over)]
+    groups = _split(builder, inside, over)
+    if groups is None:
+        return None
+    sides: list[int] = []
+    shared = [axis for axis in over if all(any(axis in builder.nodes[f].axes for f in group) for group in groups)]
+    if not shared:
+        return None
+    for group in groups:
+        value = product(builder, group)
+        alone = [axis for axis in over if axis not in shared and axis in builder.nodes[value].axes]
+        sides.append(builder.reduce("sum", value, alone))
+    lengths = builder.lengths
+    first, second = (set(builder.nodes[side].axes) for side in sides)
+    m = nominal(lengths, first - second)
+    n = nominal(lengths, second - first)
+    k = nominal(lengths, shared)
+    if min(m, n, k) < LEAST_CONTRACTION_SIDE or m * n * k < LEAST_CONTRACTION_WORK:
+        return None
+    result = builder.add("contract", sides, over=builder.sorted_axes(shared))
+    return product(builder, [*outside, result]) if outside else result
+
+
+def _split(builder: Builder, factors: list[int], over: tuple[str, ...]) -> tuple[list[int], list[int]] | None:
+    """The factors in two groups, each with free axes the other lacks."""
+    free = [frozenset(builder.nodes[f].axes) - frozenset(over) for f in factors]
+    best: tuple[int, int, int] | None = None
+    for i in range(len(factors)):
+        for j in range(i + 1, len(factors)):
+            if free[i] - free[j] and free[j] - free[i]:
+                size = len(free[i] | free[j])
+                if best is None or size > best[0]:
+                    best = (size, i, j)
+    if best is None:
+        return None
+    _, i, j = best
+    first_axes, second_axes = free[i], free[j]
+    first, second = [factors[i]], [factors[j]]
+    lengths = builder.lengths
+    for number, factor in enumerate(factors):
+        if number in (i, j):
+            continue
+        fits_first, fits_second = free[number] <= first_axes, free[number] <= second_axes
+        if not fits_first and not fits_second:
+            return None
+        smaller_first = nominal(lengths, first_axes) <= nominal(lengths, second_axes)
+        if fits_first and (not fits_second or smaller_first):
+            first.append(factor)
+        else:
+            second.append(factor)
+    return first, second
+
+
+def sum_terms(builder: Builder, number: int) -> list[tuple[int, int]]:
+    """The terms of a sum tree as (sign, value)."""
+    node = builder.nodes[number]
+    if node.op == "add":
+        return sum_terms(builder, node.operands[0]) + sum_terms(builder, node.operands[1])
+    if node.op == "sub":
+        return sum_terms(builder, node.operands[0]) + [(-s, v) for s, v in sum_terms(builder, node.operands[1])]
+    if node.op == "neg":
+        return [(-s, v) for s, v in sum_terms(builder, node.operands[0])]
+    return [(1, number)]
+
+
+def add_terms(builder: Builder, terms: list[int]) -> int:
+    """The sum of the terms: in Horner's form where they are a polynomial in one value, else from the left."""
+    polynomial = _as_polynomial(builder, terms)
+    if polynomial is not None:
+        return polynomial
+    result = terms[0]
+    for term in terms[1:]:
+        result = builder.add("add", (result, term))
+    return result
+
+
+def _powers(builder: Builder, term: int) -> dict[int, int]:
+    """base -> exponent for the factors of a term (constants left out)."""
+    powers: dict[int, int] = {}
+    for factor in product_factors(builder, term):
+        node = builder.nodes[factor]
+        base, exponent = factor, 1
+        if node.op == "pow":
+            value = constant(builder, node.operands[1])
+            if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+                base, exponent = node.operands[0], value
+        if builder.nodes[base].op != "const":
+            powers[base] = powers.get(base, 0) + exponent
+    return powers
+
+
+def _as_polynomial(builder: Builder, terms: list[int]) -> int | None:
+    if len(terms) < 3:
+        return None
+    exponents = [_powers(builder, term) for term in terms]
+    candidates: dict[int, int] = {}
+    for powers in exponents:
+        for base, exponent in powers.items():
+            candidates[base] = max(candidates.get(base, 0), exponent)
+    # the base is what reaches the highest power; among equals the one that most terms have
+    ranked = sorted(candidates, key=lambda base: (-candidates[base], -sum(base in powers for powers in exponents), base))
+    if not ranked or candidates[ranked[0]] < 2:
+        return None
+    base = ranked[0]
+    degrees = [powers.get(base, 0) for powers in exponents]
+    if len(set(degrees)) < 3:
+        return None
+    coefficients: dict[int, list[int]] = {}
+    for term, degree in zip(terms, degrees, strict=True):
+        coefficients.setdefault(degree, []).append(_without(builder, term, base))
+    descending = sorted(coefficients, reverse=True)
+    result: int | None = None
+    for position, degree in enumerate(descending):
+        coefficient = coefficients[degree][0]
+        for other in coefficients[degree][1:]:
+            coefficient = builder.add("add", (coefficient, other))
+        result = coefficient if result is None else builder.add("add", (result, coefficient))
+        lower = descending[position + 1] if position + 1 < len(descending) else 0
+        if degree > lower:
+            gap = degree - lower
+            power = base if gap == 1 else builder.add("pow", (base, builder.const(gap)))
+            result = power if _is_one(builder, result) else builder.add("mul", (result, power))
+    return result
+
+
+def _is_one(builder: Builder, number: int) -> bool:
+    return constant(builder, number) == 1 and builder.nodes[number].kind != "bool"
+
+
+def _without(builder: Builder, term: int, base: int) -> int:
+    """The term without its factors base^k."""
+    rest = []
+    for factor in product_factors(builder, term):
+        node = builder.nodes[factor]
+        if factor == base:
+            continue
+        if node.op == "pow" and node.operands[0] == base:
+            value = constant(builder, node.operands[1])
+            if isinstance(value, int) and value > 0:
+                continue
+        rest.append(factor)
+    return product(builder, rest)

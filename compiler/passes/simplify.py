@@ -1,0 +1,290 @@
+"""Local simplification, tried on every node as it is built.
+
+Before: op(operands; attributes), about to be added. After: the number of an equal, simpler value, or None.
+Why it is legal: each rule is an identity of real arithmetic that changes no result by more than the roundings it removes, keeps NaN and
+infinity (x * 0 is left alone), and x^0 = 1 is the language's own definition. Constants are folded in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy
+
+from ..ir.graph import Builder
+from ..ir.scalar_ops import ORDERED_POLYNOMIALS, SCALAR_OPS
+
+_COMMUTATIVE = ("add", "mul", "min", "max", "eq", "ne", "and", "or")
+
+
+def simplify(builder: Builder, op: str, operands: tuple[int, ...], attributes: dict[str, Any]) -> int | None:
+    """The `Builder.simplify` hook."""
+    if op == "reduce":
+        return _reduce(builder, operands[0], attributes["operation"], attributes["over"])
+    if op == "slice":
+        return _slice(builder, operands[0], attributes["axis"], attributes["position"])
+    if op == "length" and attributes["length"].is_Integer:
+        return builder.const(int(attributes["length"]))
+    if op not in SCALAR_OPS:
+        return None
+    folded = _fold(builder, op, operands)
+    if folded is not None:
+        return folded
+    rule = _RULES.get(op)
+    if rule is not None:
+        result = rule(builder, *operands)
+        if result is not None:
+            return result
+    if op in _COMMUTATIVE:
+        return builder.find(op, (operands[1], operands[0]))
+    return None
+
+
+def constant(builder: Builder, number: int) -> float | int | bool | None:
+    """The value of a constant node, else None."""
+    node = builder.nodes[number]
+    return node.attribute("value") if node.op == "const" else None
+
+
+def _fold(builder: Builder, op: str, operands: tuple[int, ...]) -> int | None:
+    values = [constant(builder, operand) for operand in operands]
+    if any(value is None for value in values):
+        return None
+    record = SCALAR_OPS[op]
+    if record.kind == "complex" or op in ("conj", "re", "im"):
+        return None
+    with numpy.errstate(all="ignore"):
+        result = record.reference(*values)
+    kinds = [builder.nodes[operand].kind for operand in operands]
+    kind = record.kind
+    if kind == "promote":
+        real = "real" in (kinds[1:] if op == "select" else kinds) or record.floor == "real"
+        kind = "real" if real else ("int" if record.floor == "int" or "int" in kinds else "bool")
+    if kind == "bool":
+        return builder.const(bool(result))
+    if kind == "int":
+        return builder.const(int(result))
+    value = float(result)
+    if math.isnan(value) or (value == 0.0 and math.copysign(1.0, value) < 0.0):
+        return None  # kept as written: a constant cannot tell these apart from others
+    return builder.const(value)
+
+
+def _is(builder: Builder, number: int, value: float) -> bool:
+    found = constant(builder, number)
+    return found is not None and not isinstance(found, bool) and found == value
+
+
+def _keeps_kind(builder: Builder, kept: int, other: int) -> bool:
+    """Whether dropping `other` leaves the result's kind as it was."""
+    order = ("bool", "int", "real", "complex")
+    kept_kind = builder.nodes[kept].kind
+    return kept_kind != "bool" and order.index(builder.nodes[other].kind) <= order.index(kept_kind)
+
+
+def _integer_shift(builder: Builder, number: int) -> tuple[int, int]:
+    """number as (base, integer constant added to it)."""
+    node = builder.nodes[number]
+    if node.op in ("add", "sub") and node.kind == "real":
+        value = constant(builder, node.operands[1])
+        if value is not None and float(value).is_integer() and abs(value) < 2**20:
+            return node.operands[0], int(value) if node.op == "add" else -int(value)
+    return number, 0
+
+
+def _shifted(builder: Builder, base: int, shift: int) -> int:
+    if shift == 0:
+        return base
+    return builder.add("add", (base, builder.const(float(shift)))) if shift > 0 else builder.add("sub", (base, builder.const(float(-shift))))
+
+
+def _add(builder: Builder, x: int, y: int) -> int | None:
+    if _is(builder, y, 0) and _keeps_kind(builder, x, y):
+        return x
+    if _is(builder, x, 0) and _keeps_kind(builder, y, x):
+        return y
+    if builder.nodes[y].op == "neg":
+        return builder.add("sub", (x, builder.nodes[y].operands[0]))
+    if builder.nodes[x].op == "neg":
+        return builder.add("sub", (y, builder.nodes[x].operands[0]))
+    return _merge_shift(builder, x, y, 1)
+
+
+def _sub(builder: Builder, x: int, y: int) -> int | None:
+    if _is(builder, y, 0) and _keeps_kind(builder, x, y):
+        return x
+    if _is(builder, x, 0) and _keeps_kind(builder, y, x):
+        return builder.add("neg", (y,))
+    if builder.nodes[y].op == "neg":
+        return builder.add("add", (x, builder.nodes[y].operands[0]))
+    return _merge_shift(builder, x, y, -1)
+
+
+def _merge_shift(builder: Builder, x: int, y: int, sign: int) -> int | None:
+    """(z + m) + n is z + (m + n) for integers m and n: one rounding instead of two."""
+    value = constant(builder, y)
+    if value is None or isinstance(value, bool) or not float(value).is_integer() or abs(value) >= 2**20:
+        return None
+    base, shift = _integer_shift(builder, x)
+    if base == x:
+        return None
+    return _shifted(builder, base, shift + sign * int(value))
+
+
+def _mul(builder: Builder, x: int, y: int) -> int | None:
+    for kept, other in ((x, y), (y, x)):
+        if _is(builder, other, 1) and _keeps_kind(builder, kept, other):
+            return kept
+        if _is(builder, other, -1) and _keeps_kind(builder, kept, other):
+            return builder.add("neg", (kept,))
+        value = constant(builder, other)
+        if value is not None and builder.nodes[kept].op == "mul" and builder.nodes[kept].kind == "real":
+            inner = builder.nodes[kept].operands
+            for first, second in (inner, inner[::-1]):
+                factor = constant(builder, first)
+                if factor is not None:
+                    return builder.add("mul", (builder.const(float(factor) * float(value)), second))
+        if builder.nodes[other].op == "neg":
+            return builder.add("neg", (builder.add("mul", (kept, builder.nodes[other].operands[0])),))
+    return None
+
+
+def _div(builder: Builder, x: int, y: int) -> int | None:
+    if _is(builder, y, 1) and builder.nodes[x].kind in ("real", "complex"):
+        return x
+    value = constant(builder, y)
+    if value and builder.nodes[x].kind == "real" and math.frexp(abs(value))[0] == 0.5:
+        return builder.add("mul", (x, builder.const(1.0 / value)))  # exact: a power of two
+    return None
+
+
+def _neg(builder: Builder, x: int) -> int | None:
+    node = builder.nodes[x]
+    return node.operands[0] if node.op == "neg" else None
+
+
+def _pow(builder: Builder, x: int, exponent: int) -> int | None:
+    value = constant(builder, exponent)
+    if value is None or isinstance(value, bool):
+        return None
+    real = builder.nodes[x].kind in ("real", "complex")
+    if value == 0:
+        return builder.const(1.0)
+    if value == 1 and real:
+        return x
+    if value == 2 and real:
+        return builder.add("mul", (x, x))
+    if isinstance(value, float) and real:
+        if value.is_integer() and abs(value) <= 64:
+            return builder.add("pow", (x, builder.const(int(value))))
+        if value == 0.5:
+            return builder.add("sqrt", (x,)) if builder.nodes[x].kind == "real" else None
+    return None
+
+
+def _select(builder: Builder, condition: int, x: int, y: int) -> int | None:
+    value = constant(builder, condition)
+    if value is not None and builder.nodes[x].kind == builder.nodes[y].kind:
+        return x if value else y
+    if x == y:
+        return x
+    inner = builder.nodes[x]
+    if inner.op == "select" and inner.operands[0] == condition:
+        return builder.add("select", (condition, inner.operands[1], y))
+    inner = builder.nodes[y]
+    if inner.op == "select" and inner.operands[0] == condition:
+        return builder.add("select", (condition, x, inner.operands[2]))
+    return None
+
+
+def _ordered(name: str) -> Any:
+    def rule(builder: Builder, order: int, t: int) -> int | None:
+        value = constant(builder, order)
+        return None if value is None else expand_polynomial(builder, name, int(value), t)
+
+    return rule
+
+
+def expand_polynomial(builder: Builder, name: str, order: int, t: int) -> int:
+    """chebyshev, legendre or hermite of a known order, by its three-term recurrence; orders share their predecessors.
+
+    T_{n+1} = 2 t T_n - T_{n-1};  (n+1) P_{n+1} = (2n+1) t P_n - n P_{n-1};  H_{n+1} = 2 t H_n - 2 n H_{n-1} (DLMF 18.9).
+    """
+    if builder.nodes[t].kind != "real":
+        t = builder.add("to_real", (t,))
+    previous, current = builder.const(1.0), t
+    if name == "hermite":
+        current = builder.add("mul", (builder.const(2.0), t))
+    if order == 0:
+        return previous
+    for n in range(1, order):
+        if name == "chebyshev":
+            lead, back = builder.add("mul", (builder.const(2.0), t)), builder.const(1.0)
+        elif name == "legendre":
+            lead = builder.add("mul", (builder.const((2 * n + 1) / (n + 1)), t))
+            back = builder.const(n / (n + 1))
+        else:
+            lead, back = builder.add("mul", (builder.const(2.0), t)), builder.const(2.0 * n)
+        following = builder.add("sub", (builder.add("mul", (lead, current)), builder.add("mul", (back, previous))))
+        previous, current = current, following
+    return current
+
+
+_RULES: dict[str, Any] = {
+    "add": _add,
+    "sub": _sub,
+    "mul": _mul,
+    "div": _div,
+    "neg": _neg,
+    "pow": _pow,
+    "select": _select,
+    **{name: _ordered(name) for name in ORDERED_POLYNOMIALS},
+}
+
+
+def product_factors(builder: Builder, number: int) -> list[int]:
+    """The factors of a product tree, in order; a negation contributes the factor -1."""
+    node = builder.nodes[number]
+    if node.op == "mul":
+        return product_factors(builder, node.operands[0]) + product_factors(builder, node.operands[1])
+    if node.op == "neg":
+        return [builder.const(-1.0), *product_factors(builder, node.operands[0])]
+    return [number]
+
+
+def product(builder: Builder, factors: list[int]) -> int:
+    """The product of the factors, from the left; 1 for none."""
+    if not factors:
+        return builder.const(1.0)
+    result = factors[0]
+    for factor in factors[1:]:
+        result = builder.add("mul", (result, factor))
+    return result
+
+
+def _reduce(builder: Builder, value: int, operation: str, over: tuple[str, ...]) -> int | None:
+    """Factors without a reduced axis leave a sum: sum(c * x) = c * sum(x). Nested sums join."""
+    if operation != "sum" or not over:
+        return value if not over else None
+    node = builder.nodes[value]
+    if node.op == "reduce" and node.attribute("operation") == "sum":
+        return builder.reduce("sum", node.operands[0], (*over, *node.attribute("over")))
+    if node.kind != "real" or node.op not in ("mul", "neg"):
+        return None
+    factors = product_factors(builder, value)
+    inside = [factor for factor in factors if set(builder.nodes[factor].axes) & set(over)]
+    outside = [factor for factor in factors if not set(builder.nodes[factor].axes) & set(over)]
+    if not outside or not inside:
+        return None
+    inner = product(builder, inside)
+    if not set(over) <= set(builder.nodes[inner].axes):
+        return None
+    return builder.add("mul", (product(builder, outside), builder.reduce("sum", inner, over)))
+
+
+def _slice(builder: Builder, value: int, axis: str, position: int) -> int | None:
+    node = builder.nodes[value]
+    if node.op == "stack" and node.attribute("axis") == axis:
+        return node.operands[position]
+    return None

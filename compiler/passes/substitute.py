@@ -1,0 +1,163 @@
+"""Rebuilding a value with some of its axes replaced by affine indices, and resolving reads of computed values with it.
+
+Before: a value v over axes J, D, and replacements such as J -> I, d -> 3, L -> L - 1 + ... (single axes with coefficient 1, or constants).
+After: v's definition with each replaced axis exchanged in every index below it.
+Why it is legal: a value is a function of its axes; substitution composes that function with the index map. Axes bound inside (a reduction's
+own) are renamed apart first, so none is captured.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy
+
+from ..ir.graph import Affine, Builder, GatherSlot, Graph, Output
+
+Replacements = dict[str, Affine]
+
+
+def constant_index(position: int) -> Affine:
+    return Affine((), sympy.Integer(position))
+
+
+def renamed_axis(axis: str) -> Affine:
+    return Affine(((axis, sympy.Integer(1)),))
+
+
+def affine_value(builder: Builder, index: Affine) -> int:
+    """The index as an integer value."""
+    result: int | None = None
+    for axis, coefficient in index.terms:
+        term = builder.add("index", axis=axis)
+        if coefficient != 1:
+            term = builder.add("mul", (builder.add("length", length=coefficient), term))
+        result = term if result is None else builder.add("add", (result, term))
+    offset = builder.add("length", length=sympy.sympify(index.offset))
+    if result is None:
+        return offset
+    return result if index.offset == 0 else builder.add("add", (result, offset))
+
+
+def substitute(builder: Builder, number: int, replacements: Replacements, memo: dict[int, int] | None = None) -> int:
+    """The value `number` with axes replaced. Raises NotImplementedError where an op cannot be rebuilt so."""
+    memo = {} if memo is None else memo
+    if number in memo:
+        return memo[number]
+    node = builder.nodes[number]
+    active = {axis: index for axis, index in replacements.items() if axis in node.axes}
+    if not active:
+        memo[number] = number
+        return number
+    if len(active) < len(replacements):
+        result = _rebuild(builder, number, active, {})
+    else:
+        result = _rebuild(builder, number, active, memo)
+    memo[number] = result
+    return result
+
+
+def _rebuild(builder: Builder, number: int, replacements: Replacements, memo: dict[int, int]) -> int:
+    node = builder.nodes[number]
+    attributes: dict[str, Any] = dict(node.attributes)
+    if node.op == "index":
+        return affine_value(builder, replacements[attributes["axis"]])
+    if node.op == "read":
+        attributes["indices"] = tuple(
+            index if isinstance(index, GatherSlot) else index.substitute(replacements) for index in attributes["indices"]
+        )
+        operands = (node.operands[0], *(substitute(builder, operand, replacements, memo) for operand in node.operands[1:]))
+        return builder.add("read", operands, label=node.name, span=node.span, **attributes)
+    if node.op in ("reduce", "contract"):
+        targets = {axis for index in replacements.values() for axis in index.axes}
+        captured = [axis for axis in attributes["over"] if axis in targets]
+        if captured:
+            replacements = dict(replacements)
+            memo = {}
+            for axis in captured:
+                replacements[axis] = renamed_axis(builder.fresh_axis(axis, builder.lengths[axis]))
+            attributes["over"] = builder.sorted_axes(
+                replacements[axis].axes[0] if axis in captured else axis for axis in attributes["over"]
+            )
+    elif node.op in ("stack", "slice"):
+        return _rebuild_position(builder, number, replacements, memo)
+    elif node.op in ("view", "scatter", "transform", "scan", "carried"):
+        raise NotImplementedError(f"a {node.op} cannot be read at another index yet")
+    operands = tuple(substitute(builder, operand, replacements, memo) for operand in node.operands)
+    label = node.name if node.op not in ("reduce", "contract") else None
+    return builder.add(node.op, operands, label=label, span=node.span, **attributes)
+
+
+def _rebuild_position(builder: Builder, number: int, replacements: Replacements, memo: dict[int, int]) -> int:
+    node = builder.nodes[number]
+    axis = node.attribute("axis")
+    if node.op == "slice":
+        position = constant_index(node.attribute("position"))
+        return substitute(builder, node.operands[0], {**replacements, axis: position})
+    index = replacements.get(axis)
+    rest = {name: value for name, value in replacements.items() if name != axis}
+    operands = [substitute(builder, operand, rest, {}) if rest else operand for operand in node.operands]
+    if index is None:
+        return builder.add("stack", operands, axis=axis)
+    if not index.terms and index.offset.is_Integer:
+        return operands[int(index.offset)]
+    if len(index.terms) == 1 and index.terms[0][1] == 1 and index.offset == 0:
+        target = index.terms[0][0]
+        if not any(target in builder.nodes[operand].axes for operand in operands):
+            return builder.add("stack", operands, axis=target)
+    raise NotImplementedError("values unrolled along an axis cannot be read at a shifted index yet")
+
+
+def is_simple(index: Affine | GatherSlot) -> bool:
+    """Whether an index is an axis by itself or a constant."""
+    if isinstance(index, GatherSlot):
+        return False
+    return not index.terms or (len(index.terms) == 1 and index.terms[0][1] == 1 and index.offset == 0)
+
+
+def copy_into(builder: Builder, graph: Graph, hook: Any = None) -> dict[int, int]:
+    """Copies the graph's nodes through the builder; `hook(builder, node, operands) -> number or None` may build another value.
+
+    Gives the new number of each old node.
+    """
+    numbers: dict[int, int] = {}
+    for old, node in enumerate(graph.nodes):
+        operands = tuple(numbers[operand] for operand in node.operands)
+        new = hook(builder, node, operands) if hook is not None else None
+        if new is None:
+            new = builder.add(node.op, operands, label=node.name, span=node.span, **dict(node.attributes))
+        elif node.name is not None:
+            builder.label(new, node.name, node.span)
+        numbers[old] = new
+    return numbers
+
+
+def resolve_views(graph: Graph, builder: Builder) -> Graph:
+    """Pass. Before: reads of computed values. After: those at plain axes or constants are the values themselves, substituted.
+
+    Reads of computed values at other indices stay; the verifier of a later level refuses what no pass has resolved.
+    """
+
+    def hook(b: Builder, node: Any, operands: tuple[int, ...]) -> int | None:
+        if node.op != "read" or b.nodes[operands[0]].op != "view":
+            return None
+        view = b.nodes[operands[0]]
+        replacements: Replacements = {}
+        for entry, index in zip(view.attribute("entries"), node.attribute("indices"), strict=True):
+            if isinstance(index, GatherSlot):
+                return None
+            if len(entry.axes) > 1:
+                if index.axes == entry.axes and index.offset == 0:
+                    continue  # read whole: the axes keep their names
+                return None
+            if not is_simple(index):
+                return None
+            if index.axes != entry.axes:
+                replacements[entry.axes[0]] = index
+        try:
+            return substitute(b, view.operands[0], replacements)
+        except NotImplementedError:
+            return None
+
+    numbers = copy_into(builder, graph, hook)
+    return builder.finish((Output(out.spec, numbers[out.node]) for out in graph.outputs), graph.level)

@@ -1,0 +1,115 @@
+"""Recognising sums, and writing out those over short indices.
+
+Before: reductions as written. After: a sum of products over two groups of axes is a `contract`; any other reduction over an index of short
+known length is written out term by term, polynomials in Horner's form; what a contraction's operand computes from an index of its own
+(`chebyshev(d, t)`, `x^d`) becomes a `stack` of its values at each position.
+Why it is legal: a finite reduction is its terms; a stack holds exactly the values that its body takes along the axis.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ir.graph import Builder, Graph, Node, Output
+from ..ir.scalar_ops import ORDERED_POLYNOMIALS
+from .recognize import add_terms, as_contraction
+from .substitute import constant_index, copy_into, substitute
+
+LONGEST_UNROLLED = 32
+LONGEST_UNROLLED_POLYNOMIAL_ORDER = 256
+MOST_UNROLLED_NODES = 20_000
+
+
+def recognize_and_unroll(graph: Graph, builder: Builder) -> Graph:
+    """The pass over a whole graph."""
+    stored = {axis for spec in graph.inputs for entry in spec.entries for axis in entry.axes}
+
+    def hook(b: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
+        if node.op != "reduce":
+            return None
+        return _reduction(b, operands[0], node.attribute("operation"), node.attribute("over"), stored)
+
+    numbers = copy_into(builder, graph, hook)
+    return builder.finish((Output(out.spec, numbers[out.node]) for out in graph.outputs), "math")
+
+
+def _reduction(builder: Builder, body: int, operation: str, over: tuple[str, ...], stored: set[str]) -> int:
+    if operation == "sum":
+        contraction = as_contraction(builder, body, over)
+        if contraction is not None:
+            return _stack_operands(builder, contraction, stored)
+    for axis in over:
+        length = builder.lengths[axis]
+        if not length.is_Integer or axis in stored:
+            continue
+        limit = LONGEST_UNROLLED_POLYNOMIAL_ORDER if _has_order(builder, body, axis) else LONGEST_UNROLLED
+        if not 0 < int(length) <= limit or len(builder.nodes) > MOST_UNROLLED_NODES:
+            continue
+        rest = tuple(other for other in over if other != axis)
+        terms = [substitute(builder, body, {axis: constant_index(k)}) for k in range(int(length))]
+        return _combine(builder, operation, [_rest(builder, term, operation, rest, stored) for term in terms])
+    return builder.reduce(operation, body, over)
+
+
+def _rest(builder: Builder, term: int, operation: str, over: tuple[str, ...], stored: set[str]) -> int:
+    """The term reduced over the remaining axes; along an axis it does not vary on, a sum is a multiple and a product a power."""
+    present = tuple(axis for axis in over if axis in builder.nodes[term].axes)
+    value = _reduction(builder, term, operation, present, stored) if present else term
+    for axis in over:
+        if axis not in present and operation in ("sum", "prod"):
+            count = builder.add("length", length=builder.lengths[axis])
+            value = builder.add("mul" if operation == "sum" else "pow", (value, count))
+    return value
+
+
+def _combine(builder: Builder, operation: str, values: list[int]) -> int:
+    if operation == "sum":
+        return add_terms(builder, values)
+    op = {"prod": "mul", "max": "max", "min": "min", "any": "or", "all": "and"}[operation]
+    result = values[0]
+    for value in values[1:]:
+        result = builder.add(op, (result, value))
+    return result
+
+
+def _depends(builder: Builder, number: int, axis: str, found: Any) -> bool:
+    """Whether a value's own scalar definition (above reads and reductions) has a node that `found` accepts."""
+    pending, seen = [number], set()
+    while pending:
+        current = pending.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        node = builder.nodes[current]
+        if axis not in node.axes:
+            continue
+        if found(node):
+            return True
+        pending.extend(node.operands)
+    return False
+
+
+def _has_order(builder: Builder, number: int, axis: str) -> bool:
+    return _depends(builder, number, axis, lambda n: n.op in ORDERED_POLYNOMIALS and axis in builder.nodes[n.operands[0]].axes)
+
+
+def _stack_operands(builder: Builder, number: int, stored: set[str]) -> int:
+    """Every contraction in the sum `number` with operands that compute from an index written out along it."""
+    node = builder.nodes[number]
+    if node.op != "contract":
+        if node.op in ("add", "sub", "mul", "neg"):
+            return builder.add(node.op, tuple(_stack_operands(builder, operand, stored) for operand in node.operands))
+        return number
+    operands = tuple(_stacked(builder, operand, stored) for operand in node.operands)
+    return builder.add("contract", operands, over=node.attribute("over"))
+
+
+def _stacked(builder: Builder, number: int, stored: set[str]) -> int:
+    for axis in builder.nodes[number].axes:
+        length = builder.lengths[axis]
+        if not length.is_Integer or axis in stored or int(length) > LONGEST_UNROLLED_POLYNOMIAL_ORDER:
+            continue
+        if _depends(builder, number, axis, lambda n: n.op == "index"):
+            values = [substitute(builder, number, {axis: constant_index(k)}) for k in range(int(length))]
+            number = builder.add("stack", values, axis=axis)
+    return number
