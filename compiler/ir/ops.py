@@ -10,7 +10,7 @@ In: an op's name, operands and attributes, inside a builder. Out: the kind and a
 | index | | axis | 0 .. length-1 along the axis |
 | read | tensor, index values | indices (Affine or GatherSlot a dimension), boundary | the tensor at those indices |
 | scatter | value, index values | indices, boundary, entries, over | adjoint of read: sum over `over` into the entries' axes |
-| view | value | entries | a computed value with stored dimensions, so that `read` can index it |
+| view | value | entries | a computed value with stored dimensions, so that `read` can index it; broadcast along axes it lacks |
 | a scalar op | values | | elementwise, over the union of the operands' axes |
 | reduce | value | operation, over | sum prod max min any all over axes |
 | contract | value, value | over | sum over axes of the product of both |
@@ -74,15 +74,15 @@ def result_type(builder: Builder, op: str, operands: tuple[int, ...], attributes
         return "int", (attributes["axis"],)
     if op == "view":
         listed = [axis for entry in attributes["entries"] for axis in entry.axes]
-        if sorted(listed) != sorted(axes):
-            raise ValueError(f"view entries {listed} do not match the axes {axes}")
-        return nodes[0].kind, axes
+        if len(set(listed)) < len(listed) or not set(axes) <= set(listed):
+            raise ValueError(f"view entries {listed} do not cover the axes {axes} once each")
+        return nodes[0].kind, tuple(listed)
     if op == "read":
         return nodes[0].kind, _index_axes(builder, attributes["indices"], operands)
     if op == "scatter":
         over = attributes["over"]
         own = [axis for entry in attributes["entries"] for axis in entry.axes]
-        return nodes[0].kind, tuple(axis for axis in (*own, *axes) if axis not in over)
+        return nodes[0].kind, tuple(dict.fromkeys((*own, *(axis for axis in axes if axis not in over))))
     if op == "reduce":
         _require_over(axes, attributes["over"])
         operation = attributes["operation"]

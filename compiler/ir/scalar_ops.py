@@ -232,6 +232,23 @@ def _gaussian_slope(sign: float) -> Callable[[Builder, int, int], int]:
     return lambda b, x, r: _scaled(b, sign * _TWO_OVER_SQRT_PI, b.add("exp", (b.add("neg", (_square(b, x),)),)))
 
 
+def _d_atan2(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence[int | None]:
+    """(x, -y) / (y^2 + x^2), and 0 at the origin, as torch has it."""
+    y, x = operands
+    squared = b.add("add", (_square(b, y), _square(b, x)))
+    at_origin = b.add("eq", (squared, b.const(0.0)))
+    share = b.add("select", (at_origin, b.const(0.0), b.add("div", (g, squared))))
+    return b.add("mul", (share, x)), b.add("neg", (b.add("mul", (share, y)),))
+
+
+def _d_hypot(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence[int | None]:
+    """The operands over the result, and 0 at the origin: the gradient of a complex absolute value, as torch has it."""
+    at_origin = b.add("eq", (result, b.const(0.0)))
+    share = b.add("select", (at_origin, b.const(0.0), b.add("div", (g, result))))
+    return b.add("mul", (share, operands[0])), b.add("mul", (share, operands[1]))
+
+
+_define("hypot", numpy.hypot, _d_hypot, ranges=_PAIR)
 _define("sqrt", numpy.sqrt, lambda b, o, r, g: (b.add("div", (b.add("mul", (g, b.const(0.5))), r)),), ranges=((0.1, 4.0),))
 _define(
     "rsqrt",
@@ -263,10 +280,7 @@ _define("atan", numpy.arctan, lambda b, o, r, g: (b.add("div", (g, b.add("add", 
 _define(
     "atan2",
     numpy.arctan2,
-    lambda b, o, r, g: (
-        b.add("div", (b.add("mul", (g, o[1])), b.add("add", (_square(b, o[0]), _square(b, o[1]))))),
-        b.add("neg", (b.add("div", (b.add("mul", (g, o[0])), b.add("add", (_square(b, o[0]), _square(b, o[1]))))),)),
-    ),
+    _d_atan2,
     ranges=((-3.0, 3.0), (0.5, 3.0)),
 )
 _define("asin", numpy.arcsin, _unary(lambda b, x, r: b.add("rsqrt", (_one_minus_square(b, x),))), ranges=((-0.9, 0.9),))
