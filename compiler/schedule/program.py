@@ -1,0 +1,123 @@
+"""The program: one generated translation unit and what is needed to call it.
+
+In: nothing; this module defines frozen values. Out: `Signature` (what a program is generated for) and `Program` (what generation
+gives). Holds: both are plain text and numbers, so that a program can be saved as JSON and run without the compiler; every length
+is a Python expression in `n`, the dictionary from axis or size name to its length at the call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+STORAGE_DTYPES = ("f64", "f32", "f16", "bf16", "i64", "i32", "bool", "c64", "c128")
+LAYOUTS = ("contiguous", "strided")
+
+
+@dataclass(frozen=True)
+class InputSignature:
+    """How one input of the graph is stored at the call.
+
+    `layout`: "contiguous", row-major in the stored shape; "strided", any element strides, passed at run time. Either way the
+    dimensions of `...` are one: its length is the product, and a strided input must be uniformly strided over them.
+    """
+
+    name: str
+    dtype: str
+    layout: str = "contiguous"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a program is generated for: every graph input in order, and the dtype of "float" outputs (f64 f32 f16 bf16)."""
+
+    inputs: tuple[InputSignature, ...]
+    dtype: str
+
+    def input(self, name: str) -> InputSignature:
+        for entry in self.inputs:
+            if entry.name == name:
+                return entry
+        raise KeyError(name)
+
+    @property
+    def compute(self) -> str:
+        """The precision that reals are computed in: f64 where any tensor is f64 or c128, else f32."""
+        double = self.dtype == "f64" or any(entry.dtype in ("f64", "c128") for entry in self.inputs)
+        return "f64" if double else "f32"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"inputs": [[entry.name, entry.dtype, entry.layout] for entry in self.inputs], "dtype": self.dtype}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Signature:
+        return cls(tuple(InputSignature(*entry) for entry in value["inputs"]), value["dtype"])
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One tensor or scratch array handed to the program.
+
+    `role`: "input", "output" or "temporary". `dtype`: a storage dtype, or "bytes". `shape`: the stored shape, one Python
+    expression over `n` (and, for temporaries, `threads`) for each dimension, e.g. "n['G'] * n['C']"; `...` is one dimension, of
+    length "n['...']".
+    """
+
+    name: str
+    role: str
+    dtype: str
+    shape: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A complete translation unit with one entry point:
+
+        extern "C" void SYMBOL(void* const* data, const int64_t* integers, int64_t threads, const void* const* services)
+
+    `data`: the arguments' addresses, in the order of `arguments`: the graph's inputs, then the outputs, then temporaries.
+    `integers`: the values of the expressions `integers` over `n`, then one element stride for each (input, dimension) of
+    `strides`, `...` counting as one dimension. `services[0]` is sgemm and `services[1]` dgemm, column-major Fortran BLAS with
+    64-bit integers. `report`: (title, text) pairs for whoever reads the report.
+    """
+
+    name: str
+    direction: str
+    target: str
+    source: str
+    symbol: str
+    arguments: tuple[Argument, ...]
+    integers: tuple[str, ...]
+    strides: tuple[tuple[str, int], ...]
+    report: tuple[tuple[str, str], ...]
+
+    def with_role(self, role: str) -> tuple[Argument, ...]:
+        return tuple(argument for argument in self.arguments if argument.role == role)
+
+    def to_json(self) -> dict[str, Any]:
+        """The program as JSON values; `from_json` gives it back."""
+        return {
+            "name": self.name,
+            "direction": self.direction,
+            "target": self.target,
+            "source": self.source,
+            "symbol": self.symbol,
+            "arguments": [[a.name, a.role, a.dtype, list(a.shape)] for a in self.arguments],
+            "integers": list(self.integers),
+            "strides": [[name, dimension] for name, dimension in self.strides],
+            "report": [[title, text] for title, text in self.report],
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Program:
+        return cls(
+            name=value["name"],
+            direction=value["direction"],
+            target=value["target"],
+            source=value["source"],
+            symbol=value["symbol"],
+            arguments=tuple(Argument(name, role, dtype, tuple(shape)) for name, role, dtype, shape in value["arguments"]),
+            integers=tuple(value["integers"]),
+            strides=tuple((name, dimension) for name, dimension in value["strides"]),
+            report=tuple((title, text) for title, text in value["report"]),
+        )
