@@ -1,6 +1,6 @@
 """`lamina doctor`: what Lamina finds on this machine, and what to install where something is missing.
 
-Exit code 3 if the `cpp` target cannot be used (no C++ compiler, or no cache folder to build in), else 0.
+Exit code 3 if the `cpp` target cannot be used (no working C++ compiler, no torch, or no cache folder to build in), else 0.
 """
 
 from __future__ import annotations
@@ -8,7 +8,10 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import tempfile
+import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import typer
 
@@ -16,6 +19,16 @@ from ..errors import TargetError
 from .output import JsonOption, print_json, print_table, readable_size
 
 _TOOLCHAIN_EXIT_CODE = 3
+_TRIAL_SOURCE = """
+extern "C" int omp_get_num_threads(void);
+extern "C" __attribute__((visibility("default"))) int threads(void) {
+  int count = 0;
+#pragma omp parallel
+#pragma omp single
+  count = omp_get_num_threads();
+  return count;
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -51,36 +64,52 @@ def gather() -> tuple[Fact, ...]:
     from ..runtime.processor import processor
 
     target = processor()
-    return (
+    facts = [
         Fact("lamina", _version("lamina") or "not installed as a package"),
         Fact("python", f"{platform.python_version()} ({platform.system()} {target.architecture})"),
         Fact("processor", f"{target.name}, {target.vector_bits}-bit vectors, {os.cpu_count()} logical processors"),
-        *_torch_and_compiler(),
-        _cache(),
-        *_devices(),
-    )
+    ]
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # OSError: one of its libraries is missing or broken
+        hint = "do: install PyTorch 2.6 or newer, as pytorch.org/get-started says for this machine"
+        return (*facts, Fact("torch", "cannot be imported", f"{error}\n  {hint}"), _cache())
+    facts += [Fact("torch", torch.__version__), Fact("threads", str(torch.get_num_threads()))]
+    return (*facts, *_compiler(), _cache(), *_devices())
 
 
-def _torch_and_compiler() -> tuple[Fact, ...]:
-    import torch
-
+def _compiler() -> tuple[Fact, ...]:
     from ..runtime.openmp import openmp
     from ..runtime.toolchain import toolchain
 
     runtime = openmp()
-    facts = [Fact("torch", torch.__version__), Fact("threads", str(torch.get_num_threads()))]
     try:
         tools = toolchain()
     except TargetError as error:
-        return (*facts, Fact("compiler", "none", str(error)), Fact("openmp", runtime.path if runtime else "none in torch"))
-    facts.append(Fact("compiler", f"{' '.join(tools.command)} ({tools.version}, {tools.triple})"))
+        return (Fact("compiler", "none", str(error)), Fact("openmp", runtime.path if runtime else "none in torch"))
     if runtime is None:
         shared = "the compiler's own (torch has none)"
     elif tools.shares(runtime):
         shared = f"{runtime.path} (torch's own: one thread pool)"
     else:
         shared = f"the compiler's own beside torch's {runtime.path}: two thread pools; g++ can share torch's"
-    return (*facts, Fact("openmp", shared))
+    found = f"{' '.join(tools.command)} ({tools.version}, {tools.triple})"
+    return (Fact("compiler", found), Fact("openmp", shared), _trial())
+
+
+def _trial() -> Fact:
+    """Whether a kernel can be built, loaded and run: a compiler without assembler, linker or C library is found out here."""
+    from ..runtime.build import try_out
+    from ..runtime.native import load
+
+    with tempfile.TemporaryDirectory(prefix="lamina-") as folder:
+        start = time.perf_counter()
+        try:
+            kernel = load(try_out(_TRIAL_SOURCE, Path(folder)))
+        except TargetError as error:
+            return Fact("trial kernel", "fails", str(error))
+        duration = time.perf_counter() - start
+        return Fact("trial kernel", f"built and loaded in {duration * 1000:.0f} ms, runs on {kernel.threads()} threads")
 
 
 def _cache() -> Fact:

@@ -7,6 +7,7 @@ same toolchain is compiled once; a source that the compiler refuses is kept, wit
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import tempfile
@@ -15,10 +16,11 @@ from pathlib import Path
 from ..errors import TargetError
 from . import cache
 from .openmp import openmp
-from .toolchain import Toolchain, toolchain
+from .toolchain import toolchain
 
 SOURCE_NAME = "kernel.cpp"
 ARTEFACT_NAME = "kernel.so"
+_DECISIVE = re.compile(r"\berror:|undefined reference")
 
 
 def recipe(source: str, name: str) -> cache.Recipe:
@@ -39,21 +41,29 @@ def build(source: str, *, name: str) -> Path:
 
     Errors: TargetError if there is no compiler or it refuses the source.
     """
-    tools = toolchain()
+    return cache.obtain(recipe(source, name), _build_in)
 
-    def compile_in(folder: Path) -> str:
-        return _run(tools.build_command(SOURCE_NAME, ARTEFACT_NAME, openmp()), folder)
 
-    return cache.obtain(recipe(source, name), compile_in)
+def try_out(source: str, folder: Path) -> Path:
+    """The shared object of `source`, built in `folder` and not in the cache. Errors: TargetError, with the compiler's words."""
+    (folder / SOURCE_NAME).write_text(source, encoding="utf-8")
+    try:
+        _build_in(folder)
+    except cache.BuildFailure as failure:
+        raise TargetError(f"the compiler refuses the source: {failure.summary}\n{failure.log}") from failure
+    return folder / ARTEFACT_NAME
+
+
+def _build_in(folder: Path) -> str:
+    return _run(toolchain().build_command(SOURCE_NAME, ARTEFACT_NAME, openmp()), folder)
 
 
 def assembly(source: str) -> str:
     """The assembly text that the compiler makes of `source`, with the flags of `build`. Errors: TargetError."""
-    tools: Toolchain = toolchain()
     with tempfile.TemporaryDirectory(prefix="lamina-") as folder:
         Path(folder, SOURCE_NAME).write_text(source, encoding="utf-8")
         try:
-            _run(tools.assembly_command(SOURCE_NAME, "kernel.s"), Path(folder))
+            _run(toolchain().assembly_command(SOURCE_NAME, "kernel.s"), Path(folder))
         except cache.BuildFailure as failure:
             raise TargetError(f"the compiler refuses the source: {failure.summary}\n{failure.log}") from failure
         return Path(folder, "kernel.s").read_text(encoding="utf-8")
@@ -70,7 +80,7 @@ def _run(command: tuple[str, ...], folder: Path) -> str:
     output = result.stdout + result.stderr
     log = f"{shlex.join(command)}\n{output}"
     if result.returncode != 0:
-        lines = [line for line in output.splitlines() if "error" in line or "undefined reference" in line] or output.splitlines()
+        lines = [line for line in output.splitlines() if _DECISIVE.search(line)] or output.splitlines()
         reason = lines[0].strip() if lines else "the compiler says nothing"
         raise cache.BuildFailure(f"the compiler's exit code is {result.returncode}: {reason}", log)
     return log

@@ -177,7 +177,8 @@ def _build(home: Path, key: str, recipe: Recipe, build: Callable[[Path], str]) -
             kept = _keep_failed(home, key, workshop, clear, failure)
             raise TargetError(
                 f"building {recipe.name!r} failed: {failure.summary}\n"
-                f"  source: {kept / recipe.source_name}\n  log: {kept / 'build.log'}"
+                f"  source: {kept / recipe.source_name}\n  log: {kept / 'build.log'}\n"
+                "  do: run `lamina doctor`; if it finds the tools in order, report the source and the log as a defect of Lamina"
             ) from failure
         content = (workshop / recipe.artefact_name).read_bytes()
         clear["artefact"] = {"name": recipe.artefact_name, "size": len(content), "sha256": _sha256(content)}

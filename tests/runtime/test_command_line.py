@@ -90,6 +90,8 @@ def test_doctor_finds_this_machines_tools(capsys: pytest.CaptureFixture[str], ca
     values = {fact["name"]: fact["value"] for fact in report["facts"]}
     assert code == 0 and report["good"] is True
     assert values["torch"] == torch.__version__ and values["threads"] == str(torch.get_num_threads())
+    assert f"runs on {torch.get_num_threads()} threads" in values["trial kernel"]
+    assert cache.entries() == ()
     assert "-bit vectors" in values["processor"] and str(cache_folder) in values["cache"]
     assert {"python", "compiler", "openmp", "triton", "cuda devices"} <= set(values)
 
@@ -105,6 +107,29 @@ def test_doctor_without_a_compiler_says_what_to_install(tmp_path: Path) -> None:
     assert "compiler: no C++ compiler was found." in result.stdout
     assert "install" in result.stdout.split("do:")[1]
     assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_doctor_with_a_compiler_that_does_not_compile(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    compiler = tmp_path / "half-g++"
+    compiler.write_text('#!/bin/sh\n[ "$*" = -v ] && exec g++ -v\necho "fatal error: no assembler" >&2; exit 1\n')
+    compiler.chmod(0o700)
+    monkeypatch.setenv("LAMINA_CXX", str(compiler))
+    code, out, _ = run("doctor", capsys=capsys)
+    assert code == 3 and "trial kernel: the compiler refuses the source" in out and "no assembler" in out
+
+
+def test_doctor_without_torch(tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('libtorch_cpu.so is broken')")
+    result = subprocess.run(
+        [sys.executable, "-m", "lamina.cli", "doctor"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 3
+    assert "torch: libtorch_cpu.so is broken\n  do: install PyTorch" in result.stdout and "Traceback" not in result.stderr
 
 
 def test_doctor_with_a_cache_that_cannot_be_written(
