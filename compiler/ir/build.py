@@ -141,7 +141,13 @@ class _Build:
         if isinstance(expr, Transform):
             body = yield expr.body, scope
             return self.add(
-                expr.span, "transform", body, function=expr.function, source=expr.source, target=expr.target, n=sympy.sympify(expr.n)
+                expr.span,
+                "transform",
+                body,
+                function=expr.function,
+                source=expr.source,
+                target=expr.target,
+                n=sympy.sympify(expr.n),
             )
         if isinstance(expr, Scan):
             return (yield from self.scan(expr, scope))

@@ -89,6 +89,10 @@ def _d_div(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence
     return share, b.add("neg", (b.add("mul", (share, result)),))
 
 
+def _conjugate(b: Builder, x: int) -> int:
+    return b.add("conj", (x,)) if b.nodes[x].kind == "complex" else x
+
+
 def _d_pow(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence[int | None]:
     x, exponent = operands
     zero, one = b.const(0), b.const(1)
@@ -97,15 +101,18 @@ def _d_pow(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence
         if n == 0:
             return None, None
         slope = b.add("mul", (b.const(float(n)), b.add("pow", (x, b.const(n - 1))))) if n != 1 else b.const(1.0)
-        return b.add("mul", (g, slope)), None
+        return b.add("mul", (g, _conjugate(b, slope))), None
     if b.nodes[exponent].kind in ("int", "bool"):
         is_zero = b.add("eq", (exponent, zero))
         lower = b.add("select", (is_zero, zero, b.add("sub", (exponent, one))))
-        return b.add("mul", (g, b.add("mul", (exponent, b.add("pow", (x, lower)))))), None
+        return b.add("mul", (g, _conjugate(b, b.add("mul", (exponent, b.add("pow", (x, lower))))))), None
+    if "complex" in (b.nodes[x].kind, b.nodes[exponent].kind):
+        raise ValueError("a complex power is differentiated only where its exponent is an integer")
     lower = b.add("pow", (x, b.add("sub", (exponent, b.const(1.0)))))
     base = b.add("select", (b.add("eq", (exponent, b.const(0.0))), b.const(0.0), b.add("mul", (exponent, lower))))
-    # x^y is 0 at x = 0 for y > 0, and so is its derivative in y; log(0) must not make it NaN
-    logarithm = b.add("select", (b.add("eq", (result, b.const(0.0))), b.const(0.0), b.add("mul", (result, b.add("log", (x,))))))
+    # at x = 0 the derivative in y is 0 for y >= 0; log(0) must not make it NaN
+    flat = b.add("and", (b.add("eq", (x, b.const(0.0))), b.add("ge", (exponent, b.const(0.0)))))
+    logarithm = b.add("select", (flat, b.const(0.0), b.add("mul", (result, b.add("log", (x,))))))
     return b.add("mul", (g, base)), b.add("mul", (g, logarithm))
 
 

@@ -1,0 +1,145 @@
+"""Reading and writing stored arrays at index maps, for the interpreter.
+
+In: an array with stored dimensions, one array of positions for each dimension, each over named axes. Out: the array of the values
+there (`read`), or its adjoint (`scatter`: values added up at those positions).
+
+What holds: an array over axes has one dimension an axis, in the order of the axes' names given beside it; positions that leave a
+dimension are treated as its boundary mode says, or are an `OutsideError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from ..lang.checked import Entry
+
+Array = numpy.ndarray[Any, Any]
+
+
+class OutsideError(Exception):
+    """Dimension `dimension` is indexed from `low` to `high`, but has `length`, and no boundary mode says what lies outside."""
+
+    def __init__(self, dimension: int, low: int, high: int, length: int) -> None:
+        self.dimension, self.low, self.high, self.length = dimension, low, high, length
+        super().__init__(f"dimension {dimension}: {low}..{high} of {length}")
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Indices into one stored dimension, over the axes named."""
+
+    values: Array
+    axes: tuple[str, ...]
+
+
+def align(array: Array, axes: Sequence[str], target: Sequence[str]) -> Array:
+    """The array over `axes` as one over `target` (which holds them in any order), of length 1 along the axes it lacks."""
+    order = [axes.index(axis) for axis in target if axis in axes]
+    shape = [array.shape[axes.index(axis)] if axis in axes else 1 for axis in target]
+    return array.transpose(order).reshape(shape)
+
+
+def within(positions: Positions, length: int, boundary: str | None, dimension: int) -> tuple[Positions, Array | None]:
+    """The positions brought into 0..length-1, and where they count (None: everywhere)."""
+    values = positions.values
+    outside = (values < 0) | (values >= length)
+    if not outside.any():
+        return positions, None
+    if boundary is None or (length == 0 and boundary != "zero"):
+        raise OutsideError(dimension, int(values.min()), int(values.max()), length)
+    if boundary == "zero":
+        return Positions(numpy.where(outside, 0, values), positions.axes), ~outside
+    if boundary == "wrap":
+        values = values % length
+    elif boundary == "clamp":
+        values = values.clip(0, length - 1)
+    elif length == 1:
+        values = numpy.zeros_like(values)
+    else:  # reflect, without repeating the edge
+        values = values % (2 * (length - 1))
+        values = numpy.where(values >= length, 2 * (length - 1) - values, values)
+    return Positions(values, positions.axes), None
+
+
+def read(stored: Array, positions: Sequence[Positions], boundary: str | None, axes: Sequence[str]) -> Array:
+    """The stored array at the positions of each dimension, over `axes` (all that the positions vary over)."""
+    inside, masks = [], []
+    for dimension, each in enumerate(positions):
+        fitting, mask = within(each, stored.shape[dimension], boundary, dimension)
+        inside.append(fitting)
+        if mask is not None:
+            masks.append(align(mask, each.axes, axes))
+            if stored.shape[dimension] == 0:
+                shape = tuple(1 if k == dimension else length for k, length in enumerate(stored.shape))
+                stored = numpy.zeros(shape, stored.dtype)
+    names = [axis for each in inside for axis in each.axes]
+    if len(set(names)) == len(names):
+        result = stored
+        for dimension in reversed(range(len(inside))):
+            result = _take(result, inside[dimension].values, dimension)
+        result = align(result, names, axes)
+    else:
+        result = stored[tuple(align(each.values, each.axes, axes) for each in inside)]
+    for mask in masks:
+        result = numpy.where(mask, result, numpy.zeros((), result.dtype))
+    return result
+
+
+def _take(array: Array, positions: Array, dimension: int) -> Array:
+    length = array.shape[dimension]
+    if positions.size == length and numpy.array_equal(positions.ravel(), numpy.arange(length)):
+        return array.reshape(array.shape[:dimension] + positions.shape + array.shape[dimension + 1 :])
+    return array.take(positions, axis=dimension)
+
+
+def scatter(
+    value: Array,
+    loop: Sequence[str],
+    positions: Sequence[Positions],
+    boundary: str | None,
+    entries: Sequence[Entry],
+    over: Sequence[str],
+    sizes: Mapping[str, int],
+    axes: Sequence[str],
+) -> Array:
+    """The adjoint of `read`: the value, over `loop`, summed over `over` at the positions; over `axes`.
+
+    An axis of the entries that is also one of the loop's, and not summed, is the same index in both.
+    """
+    own = [axis for entry in entries for axis in entry.axes]
+    kept = [axis for axis in loop if axis not in over]
+    rest = [axis for axis in kept if axis not in own]
+    shape = [sizes[axis] for axis in rest]
+    flat: Array = numpy.zeros((), numpy.int64)
+    for axis in rest:
+        flat = flat * sizes[axis] + align(numpy.arange(sizes[axis]), (axis,), loop)
+    counts: Array = numpy.ones((), bool)
+    for dimension, (entry, each) in enumerate(zip(entries, positions, strict=True)):
+        length = int(numpy.prod([sizes[axis] for axis in entry.axes]))
+        fitting, mask = within(each, length, boundary, dimension)
+        if mask is not None:
+            counts = counts & align(mask, each.axes, loop)
+        place = align(fitting.values, fitting.axes, loop)
+        flat = flat * length + place
+        shape.append(length)
+        if length > 0:
+            for axis, component in zip(entry.axes, numpy.unravel_index(place, [sizes[axis] for axis in entry.axes]), strict=True):
+                if axis in kept:
+                    counts = counts & (component == align(numpy.arange(sizes[axis]), (axis,), loop))
+    full = numpy.broadcast_shapes(value.shape, flat.shape, counts.shape, tuple(sizes[axis] for axis in loop))
+    chosen = numpy.broadcast_to(counts, full)
+    result = numpy.zeros(int(numpy.prod(shape)), value.dtype)
+    numpy.add.at(result, numpy.broadcast_to(flat, full)[chosen], numpy.broadcast_to(value, full)[chosen])
+    listed = [*rest, *own]
+    return align(result.reshape([sizes[axis] for axis in listed]), listed, axes)
+
+
+def store(array: Array, axes: Sequence[str], entries: Sequence[Entry], sizes: Mapping[str, int]) -> Array:
+    """A value over `axes` laid out in the stored dimensions of `entries`, broadcast along the axes it lacks."""
+    listed = [axis for entry in entries for axis in entry.axes]
+    shape = tuple(int(numpy.prod([sizes[axis] for axis in entry.axes])) for entry in entries)
+    return numpy.broadcast_to(align(array, axes, listed), [sizes[axis] for axis in listed]).reshape(shape)
