@@ -25,6 +25,7 @@ from torch.nn import functional
 
 GROUPS = 8
 PATCH = 2
+PEAK_RATE = 6e-3
 # The formula of the paper; a and b start from coefficients fitted for this form.
 FORM = "B"
 ENTRY = "group_rational_b"
@@ -98,7 +99,7 @@ class Block(nn.Module):
 class VisionTransformer(nn.Module):
     """images (batch, 8, 8) -> logits (batch, 10)."""
 
-    def __init__(self, activation: Activation, width: int = 64, depth: int = 3, heads: int = 4) -> None:
+    def __init__(self, activation: Activation, width: int = 64, depth: int = 2, heads: int = 4) -> None:
         super().__init__()
         self.embed = nn.Linear(PATCH * PATCH, width)
         self.position = nn.Parameter(torch.randn(64 // PATCH**2, width) * 0.02)
@@ -129,8 +130,8 @@ def train(model: nn.Module, epochs: int, batch: int = 64, seed: int = 0) -> tupl
     """Test accuracy, seconds of the first step (compilation included) and seconds of the rest of the training."""
     train_images, train_labels, test_images, test_labels = digits()
     steps = epochs * math.ceil(len(train_images) / batch)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=2e-3, total_steps=steps, pct_start=0.1)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=PEAK_RATE, total_steps=steps, pct_start=0.2)
     order = torch.Generator().manual_seed(seed)
     begin = time.perf_counter()
     first = 0.0
@@ -153,7 +154,7 @@ def train(model: nn.Module, epochs: int, batch: int = 64, seed: int = 0) -> tupl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--quick", action="store_true", help="two epochs, to see that it runs")
     options = parser.parse_args()
     epochs = 2 if options.quick else options.epochs
