@@ -238,10 +238,10 @@ class _Interpreter:
             name = (self.graph.nodes[source.operands[0]].name if source.op == "view" else source.name) or "a value"
         indices = [_index_text(index) for index in node.attribute("indices")]
         place = f"{node.span}: " if node.span is not None else ""
+        index, length = indices[error.dimension], error.length
         return ArgumentError(
-            f"{place}{name}[{', '.join(indices)}]: index {indices[error.dimension]} of dimension {error.dimension} runs "
-            f"from {error.low} to {error.high}, but the dimension has length {error.length}; keep it within 0..{error.length - 1}, or read through "
-            f"zero, wrap, clamp or reflect"
+            f"{place}{name}[{', '.join(indices)}]: index {index} of dimension {error.dimension} runs from {error.low} to {error.high}, "
+            f"but the dimension has length {length}; keep it within 0..{length - 1}, or read through zero, wrap, clamp or reflect"
         )
 
     def _view(self, node: Node, operands: list[Array], frame: _Frame) -> Array:
