@@ -43,7 +43,7 @@ def readable(seconds: float) -> str:
 def table_of(rows: Sequence[Row]) -> Table:
     table = Table(title="Lamina on the CPU: medians, all candidates of a row in one run", show_lines=True)
     for heading in ("row", "problem", "times", "goals"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=heading == "row")
     for row in rows:
         times = [f"{name}: {readable(value)}" for name, value in row.seconds.items()]
         times += [f"{name}: peak {value / 2**20:.1f} MiB" for name, value in row.peak_bytes.items()]

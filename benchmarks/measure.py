@@ -165,5 +165,5 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "capability": torch.backends.cpu.get_capability(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
     }

@@ -55,8 +55,8 @@ def lamina_activation() -> Activation:
 def start_from(activation: nn.Module, coefficients: Preset) -> None:
     """Set an activation's coefficients a (groups, 6) and b (groups, 4) to a preset, the same in every group."""
     with torch.no_grad():
-        activation.a.copy_(torch.tensor(coefficients.numerator).expand(GROUPS, -1))
-        activation.b.copy_(torch.tensor(coefficients.denominator).expand(GROUPS, -1))
+        activation.get_parameter("a").copy_(torch.tensor(coefficients.numerator).expand(GROUPS, -1))
+        activation.get_parameter("b").copy_(torch.tensor(coefficients.denominator).expand(GROUPS, -1))
 
 
 def gain(coefficients: Preset) -> float:
@@ -107,6 +107,7 @@ class VisionTransformer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, 10)
         for block in self.blocks:
+            assert isinstance(block, Block)
             block.initialise()
 
     def forward(self, images: Tensor) -> Tensor:
