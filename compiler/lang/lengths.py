@@ -1,0 +1,117 @@
+"""Arithmetic on lengths: whole numbers where known, expressions in length symbols where known only at the call.
+
+In: lengths as Python integers or sympy expressions. Out: the same, and verdicts on their order.
+Holds: `/` rounds down; a Python integer stands wherever the value is known, so that sympy is touched only for symbolic
+lengths; every length symbol is a non-negative integer.
+"""
+
+from __future__ import annotations
+
+from typing import Union
+
+import sympy
+
+Length = Union[int, sympy.Expr]
+LARGEST = 2**62
+
+
+class ArithmeticProblem(Exception):
+    """The arithmetic has no result; the text says why, in words for the user."""
+
+
+def simplified(length: Length) -> Length:
+    """An integer where the expression is one."""
+    if isinstance(length, int):
+        return length
+    return int(length) if length.is_Integer else length
+
+
+def add(left: Length, right: Length) -> Length:
+    return _bounded(left + right)
+
+
+def subtract(left: Length, right: Length) -> Length:
+    return _bounded(left - right)
+
+
+def multiply(left: Length, right: Length) -> Length:
+    product = left * right
+    return _bounded(product if isinstance(product, int) else sympy.expand(product))
+
+
+def divide(left: Length, right: Length) -> Length:
+    """The quotient, rounded down."""
+    if isinstance(right, int) and right == 0:
+        raise ArithmeticProblem("division by zero")
+    if isinstance(left, int) and isinstance(right, int):
+        return left // right
+    return _bounded(sympy.floor(sympy.expand(sympy.sympify(left) / right)))
+
+
+def power(base: Length, exponent: Length) -> Length:
+    if not isinstance(exponent, int):
+        raise ArithmeticProblem("an exponent must be known when the layer is compiled")
+    if exponent < 0:
+        raise ArithmeticProblem("a negative exponent")
+    if exponent > 62 and base not in (0, 1, -1):
+        raise ArithmeticProblem("an exponent above 62")
+    return _bounded(base**exponent if isinstance(base, int) else sympy.expand(base**exponent))
+
+
+def _bounded(length: Length) -> Length:
+    length = simplified(length)
+    if isinstance(length, int) and abs(length) > LARGEST:
+        raise ArithmeticProblem("a result above 2^62")
+    return length
+
+
+def at_most(left: Length, right: Length) -> bool | None:
+    """Whether left <= right: always (True), never (False), or known only at the call (None)."""
+    if isinstance(left, int) and isinstance(right, int):
+        return left <= right
+    difference = sympy.expand(right - left)
+    if difference.is_Integer:
+        return int(difference) >= 0
+    if difference.is_nonnegative:
+        return True
+    if difference.is_negative:
+        return False
+    return None
+
+
+def equal(left: Length, right: Length) -> bool | None:
+    """Whether left == right: always, never, or known only at the call (None)."""
+    if isinstance(left, int) and isinstance(right, int):
+        return left == right
+    if left == right:
+        return True
+    difference = sympy.expand(left - right)
+    if difference.is_zero:
+        return True
+    return False if difference.is_zero is False else None
+
+
+def symbols_of(length: Length) -> tuple[str, ...]:
+    """The names of the length symbols in a length, sorted."""
+    return () if isinstance(length, int) else tuple(sorted(symbol.name for symbol in length.free_symbols))
+
+
+def solvable_for(length: Length, symbol: sympy.Symbol) -> bool:
+    """Whether a stored length determines `symbol` (all others known): the expression is linear in it."""
+    return not isinstance(length, int) and length.is_polynomial(symbol) and sympy.degree(length, symbol) == 1
+
+
+def text_of(length: Length) -> str:
+    """A length in the language's own notation."""
+    if isinstance(length, int):
+        return str(length)
+    return _LengthPrinter().doprint(length)
+
+
+class _LengthPrinter(sympy.printing.str.StrPrinter):
+    def _print_floor(self, expression: sympy.Expr) -> str:
+        numerator, denominator = expression.args[0].as_numer_denom()
+        return f"({self._print(numerator)})/{self.parenthesize(denominator, 60)}"
+
+    def _print_Pow(self, expression: sympy.Expr, rational: bool = False) -> str:
+        return super()._print_Pow(expression, rational).replace("**", "^")
