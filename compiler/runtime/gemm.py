@@ -1,14 +1,14 @@
 """The matrix products that programs call.
 
-In: torch's own BLAS where its library exports it, else torch.addmm. Out: the `services` array of a program: sgemm, dgemm. Holds: both
-have the Fortran interface with 64-bit integers, column-major,
+In: torch's own BLAS where its library exports it, else torch's operators. Out: the `services` array of a program: sgemm, dgemm.
+Holds: both have the Fortran interface with 64-bit integers, column-major,
 
     void gemm(const char* transa, const char* transb, const int64_t* m, const int64_t* n, const int64_t* k,
               const T* alpha, const T* a, const int64_t* lda, const T* b, const int64_t* ldb,
               const T* beta, T* c, const int64_t* ldc);
 
-C := alpha op(A) op(B) + beta C; they run on torch's threads; beta = 0 overwrites C whatever it holds. Nothing is looked up before the
-first program is called.
+C := alpha op(A) op(B) + beta C; they run on torch's threads; beta = 0 overwrites C whatever it holds. Nothing is looked up
+before the first program is called.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Services:
 
 @lru_cache(maxsize=1)
 def services() -> Services:
-    """The array for this process: torch's BLAS where it is exported and gives the right product, torch.addmm elsewhere."""
+    """The array for this process: torch's BLAS where it is exported and gives the right product, torch's operators elsewhere."""
     library = _torch_library()
     found = []
     for dtype in _ORDER:
@@ -86,7 +86,7 @@ def call(function: Any, transposed: str, alpha: float, a: torch.Tensor, b: torch
     pointers = [ctypes.addressof(each) for each in (*letters, *integers, *scalars)]
     transa, transb, rows, columns, inner, lda, ldb, ldc, first, second = pointers
     arguments = (transa, transb, rows, columns, inner, first, a.data_ptr(), lda, b.data_ptr(), ldb, second, c.data_ptr(), ldc)
-    _PROTOTYPE(ctypes.cast(function, ctypes.c_void_p).value)(*arguments)
+    _PROTOTYPE(ctypes.cast(function, ctypes.c_void_p).value or 0)(*arguments)
 
 
 def multiplies(function: Any, dtype: torch.dtype) -> bool:
@@ -102,14 +102,13 @@ def multiplies(function: Any, dtype: torch.dtype) -> bool:
 
 
 def through_torch(dtype: torch.dtype) -> Callable[..., None]:
-    """The interface as a callback that runs torch.addmm on the memory it is given. An error in it cannot be raised: C is left as it is."""
+    """The interface as a callback that runs torch's operators on the memory it is given."""
     number = _CTYPES[dtype]
 
     def gemm(*pointers: int) -> None:
         transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc = pointers
-        rows, columns, inner, stride_a, stride_b, stride_c = (
-            ctypes.c_int64.from_address(each).value for each in (m, n, k, lda, ldb, ldc)
-        )
+        integers = (ctypes.c_int64.from_address(each).value for each in (m, n, k, lda, ldb, ldc))
+        rows, columns, inner, stride_a, stride_b, stride_c = integers
         if rows == 0 or columns == 0:
             return
         factor, previous = number.from_address(alpha).value, number.from_address(beta).value

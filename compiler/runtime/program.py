@@ -1,8 +1,8 @@
 """Programs that can be called.
 
-In: a `Program` and the loaded library that was built from its source. Out: `NativeExecutable`. Holds: the call goes by ctypes, so
-that the interpreter lock is released while the kernel runs; all integers are 64 bits wide; pointers are packed anew for each call, so that
-threads may share a prepared call.
+In: a `Program` and the loaded library that was built from its source. Out: `NativeExecutable`. Holds: the call goes by ctypes,
+so that the interpreter lock is released while the kernel runs; all integers are 64 bits wide; pointers are packed anew for each
+call, so that threads may share a prepared call.
 """
 
 from __future__ import annotations
