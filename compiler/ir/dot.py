@@ -14,7 +14,7 @@ from .text import value_text
 
 
 def to_dot(graph: Graph) -> str:
-    """The graph in the DOT language: inputs and outputs as ellipses, nodes as boxes, operand slots as numbers at the arrows' heads."""
+    """The graph in the DOT language: stored tensors as ellipses, values as boxes, operand slots as numbers at the heads."""
     lines = [f"digraph {json.dumps(graph.name)} {{", "  node [shape=box, fontname=monospace];"]
     for number, node in enumerate(graph.nodes):
         shape = ", shape=ellipse" if node.op == "input" else ""

@@ -2,8 +2,8 @@
 
 In: a graph. Out: a SHA-256 in hexadecimal.
 
-What holds: the same on every run and machine; graphs that compute the same nodes from the same tensors share it, whatever names their
-author gave to intermediate values and wherever in the text they stand.
+What holds: the same on every run and machine; graphs that compute the same nodes from the same tensors share it, whatever names
+their author gave to intermediate values and wherever in the text they stand.
 """
 
 from __future__ import annotations

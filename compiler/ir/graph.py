@@ -10,8 +10,9 @@ What holds:
   affine index C_length * G + C, so splitting, shifting and striding are one thing.
 - Equal nodes are one node: the builder shares structure (common subexpressions) by construction.
 
-Why not a mutable networkx graph: passes are pure functions between frozen graphs, iteration order is the tuple's order on every run,
-and sharing falls out of construction. `Graph.networkx()` gives the MultiDiGraph (edge key = operand slot) where graph algorithms are wanted.
+Why not a mutable networkx graph: passes are pure functions between frozen graphs, iteration order is the tuple's order on every
+run, and sharing falls out of construction. `Graph.networkx()` gives the MultiDiGraph (edge key = operand slot) where graph
+algorithms are wanted.
 """
 
 from __future__ import annotations
@@ -255,7 +256,8 @@ class Builder:
     def read_whole(self, spec: TensorSpec) -> int:
         """A stored tensor read whole, at its declared axes."""
         lengths = self.lengths
-        return self.add("read", (self.input(spec.name),), indices=tuple(whole_index(entry, lengths) for entry in spec.entries), boundary=None)
+        indices = tuple(whole_index(entry, lengths) for entry in spec.entries)
+        return self.add("read", (self.input(spec.name),), indices=indices, boundary=None)
 
     def reduce(self, operation: str, value: int, over: Iterable[str]) -> int:
         axes = self.sorted_axes(axis for axis in over)

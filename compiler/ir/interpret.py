@@ -240,8 +240,8 @@ class _Interpreter:
         place = f"{node.span}: " if node.span is not None else ""
         index, length = indices[error.dimension], error.length
         return ArgumentError(
-            f"{place}{name}[{', '.join(indices)}]: index {index} of dimension {error.dimension} runs from {error.low} to {error.high}, "
-            f"but the dimension has length {length}; keep it within 0..{length - 1}, or read through zero, wrap, clamp or reflect"
+            f"{place}{name}[{', '.join(indices)}]: {index} in dimension {error.dimension} runs from {error.low} to {error.high}; "
+            f"expected 0..{length - 1}, its length being {length}; or read through zero, wrap, clamp or reflect"
         )
 
     def _view(self, node: Node, operands: list[Array], frame: _Frame) -> Array:

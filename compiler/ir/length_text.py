@@ -2,7 +2,8 @@
 
 In: the text that `str` gives for a length (`floor(X/2) + 1`, `C*G`). Out: the expression, over `length_symbol`s.
 
-What holds: `parse_length(str(length)) == length` for every expression that sympy's own constructors give. Nothing is evaluated as Python.
+What holds: `parse_length(str(length)) == length` for every expression that sympy's own constructors give. Nothing is evaluated
+as Python.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def _define(
     complex_allowed: bool = False,
 ) -> None:
     arity = len(ranges)
-    text = cpp if cpp is not None else f"lamina::{name}({', '.join('{%d}' % slot for slot in range(arity))})"
+    text = cpp if cpp is not None else f"lamina::{name}({', '.join(f'{{{slot}}}' for slot in range(arity))})"
     SCALAR_OPS[name] = ScalarOp(name, arity, kind, reference, derivative, text, ranges, floor, complex_allowed)
 
 
@@ -159,7 +159,9 @@ def _divide(x: Any, y: Any) -> Any:
 _PAIR = ((-3.0, 3.0), (-3.0, 3.0))
 _NONZERO = ((-3.0, 3.0), (0.5, 3.0))
 
-_define("add", numpy.add, lambda b, o, r, g: (g, g), cpp="{0} + {1}", ranges=_PAIR, kind="promote", floor="int", complex_allowed=True)
+_define(
+    "add", numpy.add, lambda b, o, r, g: (g, g), cpp="{0} + {1}", ranges=_PAIR, kind="promote", floor="int", complex_allowed=True
+)
 _define(
     "sub",
     numpy.subtract,
@@ -172,7 +174,9 @@ _define(
 )
 _define("mul", numpy.multiply, _d_mul, cpp="{0} * {1}", ranges=_PAIR, kind="promote", floor="int", complex_allowed=True)
 _define("div", _divide, _d_div, cpp="{0} / {1}", ranges=_NONZERO, kind="promote", floor="real", complex_allowed=True)
-_define("neg", numpy.negative, lambda b, o, r, g: (b.add("neg", (g,)),), cpp="-{0}", kind="promote", floor="int", complex_allowed=True)
+_define(
+    "neg", numpy.negative, lambda b, o, r, g: (b.add("neg", (g,)),), cpp="-{0}", kind="promote", floor="int", complex_allowed=True
+)
 _define("pow", _power, _d_pow, ranges=((0.3, 3.0), (-2.0, 2.0)), kind="promote", floor="real", complex_allowed=True)
 _define("abs", numpy.abs, _unary(lambda b, x, r: b.add("sign", (x,))), kind="promote", floor="int")
 _define("sign", numpy.sign, _no_gradient, kind="promote", floor="int")
@@ -212,7 +216,7 @@ _define(
     kind="promote",
     complex_allowed=True,
 )
-_define("to_real", lambda x: numpy.asarray(x) * 1.0, lambda b, o, r, g: (None,), cpp="Real({0})", kind="real")
+_define("to_real", lambda x: numpy.asarray(x) * 1.0, lambda b, o, r, g: (g,), cpp="Real({0})", kind="real")
 
 # ------------------------------------------------------------------------------------------------ functions
 
@@ -263,7 +267,14 @@ _define(
     _unary(lambda b, x, r: _scaled(b, -0.5, b.add("mul", (r, _square(b, r))))),
     ranges=((0.1, 4.0),),
 )
-_define("exp", numpy.exp, _unary(lambda b, x, r: b.add("conj", (r,)) if b.nodes[r].kind == "complex" else r), kind="promote", floor="real", complex_allowed=True)
+_define(
+    "exp",
+    numpy.exp,
+    _unary(lambda b, x, r: b.add("conj", (r,)) if b.nodes[r].kind == "complex" else r),
+    kind="promote",
+    floor="real",
+    complex_allowed=True,
+)
 _define("exp2", numpy.exp2, _unary(lambda b, x, r: _scaled(b, math.log(2.0), r)))
 _define("expm1", numpy.expm1, _unary(lambda b, x, r: b.add("add", (r, b.const(1.0)))))
 _define("log", numpy.log, lambda b, o, r, g: (b.add("div", (g, o[0])),), ranges=((0.1, 4.0),))

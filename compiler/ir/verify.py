@@ -1,11 +1,11 @@
 """The legality of a graph.
 
-In: a graph. Out: nothing; `VerificationError` where the graph breaks a rule. Run between passes and in tests: an error here is a fault of
-the pass that made the graph, never of a user's specification.
+In: a graph. Out: nothing; `VerificationError` where the graph breaks a rule. Run between passes and in tests: an error here is a
+fault of the pass that made the graph, never of a user's specification.
 
-What holds in a verified graph: nodes are in topological order; every node has the attributes of its op, of their types, and the kind and
-axes that its op's type rule gives; stored tensors are only read; running values stay inside their scan, whose steps do not look along its
-axis; each output's entries name every axis of its value; the rules of the graph's level (`LEVEL_RULES`).
+What holds in a verified graph: nodes are in topological order; every node has the attributes of its op, of their types, and the
+kind and axes that its op's type rule gives; stored tensors are only read; running values stay inside their scan, whose steps do not
+look along its axis; each output's entries name every axis of its value; the rules of the graph's level (`LEVEL_RULES`).
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def _verify_output(graph: Graph, free: tuple[frozenset[str], ...], spec: TensorS
             graph, number, f"output {spec.name} lists the axes {listed}, but its value also varies over {missing}"
         )
     stored = "real" if spec.dtype == "compute" else dtype_kind(spec.dtype)
-    if spec.dtype != "compute" and widest([node.kind, stored]) != stored:  # type: ignore[list-item]
+    if spec.dtype != "compute" and widest([node.kind, stored]) != stored:
         raise VerificationError(graph, number, f"output {spec.name} of dtype {spec.dtype} cannot hold a {node.kind} value")
     if free[number]:
         raise VerificationError(
