@@ -159,26 +159,31 @@ LAMINA_INLINE int64_t floor_divide(int64_t a, int64_t b) {
 // The cardinal B-spline of degree P, which lives on 0 <= t < P + 1 and is 0 elsewhere (NaN stays NaN).
 //
 // Cox and de Boor's recurrence N_{j,p} = ((t - j) N_{j,p-1} + (j + p + 1 - t) N_{j+1,p-1}) / p from the indicator functions
-// of the unit intervals. Only the piece that holds t is not 0, and there every term is positive: nothing cancels.
+// of the unit intervals, the divisions left to the end. Only the piece that holds t is not 0, and there every term is
+// positive: nothing cancels.
 template <int P, class T>
 LAMINA_INLINE T bspline(T t) {
     static_assert(P >= 0, "the degree of a B-spline is not negative");
     const T outside = t < T(-1) ? T(-1) : t;  // infinity times the indicator 0 would be NaN
     const T inside = outside > T(P + 1) ? T(P + 1) : outside;
     const T piece = floor(inside);
+    if constexpr (P == 0) {  // written so that the compiler sees no branch
+        return T((inside >= T(0)) & (inside < T(1))) + (inside - inside);
+    }
     T basis[P + 1];
+    T reciprocal = T(1);
 #pragma GCC unroll 32
-    for (int j = 0; j <= P; ++j) basis[j] = piece == T(j) ? T(1) : T(0);
+    for (int j = 0; j <= P; ++j) basis[j] = T(piece == T(j));
 #pragma GCC unroll 32
     for (int p = 1; p <= P; ++p) {
-        const T reciprocal = T(1) / T(p);
+        reciprocal /= T(p);
 #pragma GCC unroll 32
         for (int j = 0; j <= P; ++j) {
             if (j > P - p) break;
-            basis[j] = ((inside - T(j)) * basis[j] + (T(j + p + 1) - inside) * basis[j + 1]) * reciprocal;
+            basis[j] = (inside - T(j)) * basis[j] + (T(j + p + 1) - inside) * basis[j + 1];
         }
     }
-    return t == t ? basis[0] : t;
+    return basis[0] * reciprocal + (inside - inside);
 }
 
 }  // namespace lamina

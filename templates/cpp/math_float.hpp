@@ -14,18 +14,25 @@ constexpr float nan_float = __builtin_nanf("");
 
 // ------------------------------------------------------------------------------------------------ exponentials
 
-// e^r - 1 for |r| <= ln(2)/2: degree 7, error 2^-31.1.
-LAMINA_INLINE float expm1_reduced(float r) {
-    return r * r * horner(r, 0x1p-1f, 0x1.555554p-3f, 0x1.5554f8p-5f, 0x1.1112dcp-7f, 0x1.6d3a3cp-10f, 0x1.9e6978p-13f) + r;
-}
+// x = n ln 2 + r + low, |r| <= ln(2)/2, low the rounding error of r, for |x| < 2^10. ln 2 is split after 15 bits, so that n times
+// its head is exact with or without a fused multiply-add.
+struct reduced_exponent {
+    float r, low;
+    int32_t n;
+};
 
-// x = n ln 2 + r, |r| <= ln(2)/2, for |x| < 2^10. ln 2 is split after 15 bits, so that n times its head is exact with or
-// without a fused multiply-add.
-LAMINA_INLINE float reduce_exp(float x, int32_t& n) {
+LAMINA_INLINE reduced_exponent reduce_exp(float x) {
     const float biased = x * 0x1.715476p+0f + round_float;
     const float whole = biased - round_float;
-    n = int32_t(bits(biased) - bits(round_float));
-    return (x - whole * 0x1.62e4p-1f) - whole * 0x1.7f7d1cp-20f;
+    const float head = x - whole * 0x1.62e4p-1f;
+    const float r = head - whole * 0x1.7f7d1cp-20f;
+    return {r, (head - r) - whole * 0x1.7f7d1cp-20f, int32_t(bits(biased) - bits(round_float))};
+}
+
+// e^(r + low) - 1 = r + r^2 P(r) + low: degree 7, error 2^-31.1.
+LAMINA_INLINE float expm1_reduced(reduced_exponent x) {
+    const float p = horner(x.r, 0x1p-1f, 0x1.555554p-3f, 0x1.5554f8p-5f, 0x1.1112dcp-7f, 0x1.6d3a3cp-10f, 0x1.9e6978p-13f);
+    return (x.r * x.r * p + x.low) + x.r;
 }
 
 // 2^Shift factor e^x, with one rounding into the denormal range; 0.5 <= factor <= 2.
@@ -33,18 +40,16 @@ template <int Shift>
 LAMINA_INLINE float scaled_exp(float x, float factor) {
     const float above = x < -106.0f ? -106.0f : x;  // compares false for NaN, which so passes
     const float between = above > 91.0f ? 91.0f : above;
-    int32_t n;
-    const float r = reduce_exp(between, n);
-    n = int32_t(uint32_t(n) + uint32_t(Shift));
+    const reduced_exponent reduced = reduce_exp(between);
+    const int32_t n = int32_t(uint32_t(reduced.n) + uint32_t(Shift));
     const int32_t half = n >> 1;  // 2^n alone may be out of range
-    return (expm1_reduced(r) * factor + factor) * power_of_two(half) * power_of_two(n - half);
+    return (expm1_reduced(reduced) * factor + factor) * power_of_two(half) * power_of_two(n - half);
 }
 
 // e^x for -87 <= x <= 88.
 LAMINA_INLINE float moderate_exp(float x) {
-    int32_t n;
-    const float r = reduce_exp(x, n);
-    return (expm1_reduced(r) + 1.0f) * power_of_two(n);
+    const reduced_exponent reduced = reduce_exp(x);
+    return (expm1_reduced(reduced) + 1.0f) * power_of_two(reduced.n);
 }
 
 LAMINA_INLINE float exp(float x) { return scaled_exp<0>(x, 1.0f); }
@@ -65,16 +70,20 @@ LAMINA_INLINE float exp2(float x) {
 LAMINA_INLINE float expm1(float x) {
     const float above = x < -20.0f ? -20.0f : x;
     const float between = above > 89.0f ? 89.0f : above;
-    int32_t n;
-    const float r = reduce_exp(between, n);
-    const float scale = power_of_two(n - 1);
-    const float result = 2.0f * (scale * expm1_reduced(r) + (scale - 0.5f));
+    const reduced_exponent reduced = reduce_exp(between);
+    const float scale = power_of_two(reduced.n - 1);
+    const float result = 2.0f * (scale * expm1_reduced(reduced) + (scale - 0.5f));
     return copy_sign(abs(x) < 0x1p-25f ? x : result, x);
 }
 
+// t = e^-|x|, then 1/(1 + t) or t/(1 + t). The rounding error of 1 + t is put right to first order, 1/(1 + t) being close
+// enough to a line for that.
 LAMINA_INLINE float sigmoid(float x) {
     const float t = scaled_exp<0>(-abs(x), 1.0f);
-    return (x < 0.0f ? t : 1.0f) / (1.0f + t);
+    const float denominator = 1.0f + t;
+    const float error = t - (denominator - 1.0f);
+    const float quotient = (x < 0.0f ? t : 1.0f) / denominator;
+    return quotient - quotient * (error * (1.46f - 0.5f * denominator));
 }
 
 // max(x, 0) + log1p(t), t = e^-|x|; log1p(t) = t + t^2 P(t) on [0, 1]: degree 11, error 2^-30.
@@ -201,58 +210,50 @@ LAMINA_INLINE float atanh(float x) {
 
 // ------------------------------------------------------------------------------------------------ trigonometric functions
 
-// 1/pi less its even integers' share, as two doubles (106 bits), for every float of x's magnitude: the bits of 1/pi whose
-// product with any float as large as the bound is an even integer are left out (Payne and Hanek's idea). So x/pi modulo 2
-// comes out with an error below 2^-56 for every finite float.
-LAMINA_INLINE void half_turns(float a, double& high, double& low) {
-    high = a < 0x1p48f ? 0x1.45f306dc9c883p-2 : a < 0x1p70f ? 0x1.6e4e441529fc2p-25 : a < 0x1p92f ? 0x1.054a7f09d5f48p-47
-         : a < 0x1p114f ? 0x1.c2757d1f534dep-69 : 0x1.47d4d377036d9p-91;
-    low = a < 0x1p48f ? -0x1.6b01ec5417056p-56 : a < 0x1p70f ? 0x1.d5f47d4d37703p-79 : a < 0x1p92f ? -0x1.596447e493ad5p-102
-        : a < 0x1p114f ? -0x1.f924eb53361dep-124 : -0x1.6a66c3bc6fbe0p-145;
+// a = (quarters + remainder) pi/2 for every finite a >= 0, |remainder| <= 1/2 or so, quarters modulo 2^32; the result is remainder pi/2.
+//
+// 2/pi is taken as two doubles (106 bits), out of five such pairs by the magnitude of a: the bits whose product with any float that
+// large is a multiple of 4 are left out (Payne and Hanek's idea, with comparisons for a table). The remainder's error is below 2^-55.
+LAMINA_INLINE float reduce_quarters(float a, uint32_t& quarters) {
+    const double high = a < 0x1p48f ? 0x1.45f306dc9c883p-1 : a < 0x1p70f ? 0x1.6e4e441529fc2p-24 : a < 0x1p92f ? 0x1.054a7f09d5f48p-46
+                      : a < 0x1p114f ? 0x1.c2757d1f534dep-68 : 0x1.47d4d377036d9p-90;
+    const double low = a < 0x1p48f ? -0x1.6b01ec5417056p-55 : a < 0x1p70f ? 0x1.d5f47d4d37703p-78 : a < 0x1p92f ? -0x1.596447e493ad5p-101
+                     : a < 0x1p114f ? -0x1.f924eb53361dep-123 : -0x1.6a66c3bc6fbe0p-144;
+    const double biased = double(a) * high + round_double;
+    quarters = uint32_t(bits(biased));
+    const double remainder = product_minus(double(a), high, biased - round_double) + double(a) * low;
+    return float(remainder * 0x1.921fb54442d18p+0);
 }
 
-// sin r = r + r^3 P(r^2) for |r| <= 1.59: degree 11, error 2^-31.
-LAMINA_INLINE float sin_reduced(float r) {
+// The sine of quarters pi/2 + r, |r| <= 0.795. sin r = r + r^3 P(r^2): degree 7, error 2^-27.8;
+// cos r = 1 - r^2/2 + r^4 P(r^2): degree 8, error 2^-32.6.
+LAMINA_INLINE float sin_of_quarters(uint32_t quarters, float r) {
     const float z = r * r;
-    return r * z * horner(z, -0x1.555556p-3f, 0x1.111136p-7f, -0x1.a023c0p-13f, 0x1.72ca82p-19f, -0x1.b5b120p-26f) + r;
+    const float sine = r * z * horner(z, -0x1.555544p-3f, 0x1.1106c2p-7f, -0x1.9919e0p-13f) + r;
+    const float cosine = z * z * horner(z, 0x1.55554ap-5f, -0x1.6c0c0ep-10f, 0x1.99db8ep-16f) + (1.0f - 0.5f * z);
+    return from_bits(bits((quarters & 1u) != 0u ? cosine : sine) ^ ((quarters & 2u) << 30));
 }
 
 LAMINA_INLINE float sin(float x) {
-    const float a = abs(x);
-    double high, low;
-    half_turns(a, high, low);
-    const double biased = double(a) * high + round_double;
-    const double turns = product_minus(double(a), high, biased - round_double) + double(a) * low;
-    const float r = float(turns * 0x1.921fb54442d18p+1);
-    const uint32_t flip = (uint32_t(bits(biased)) << 31) ^ (bits(x) & 0x80000000u);
-    return from_bits(bits(sin_reduced(r)) ^ flip);
+    uint32_t quarters;
+    const float r = reduce_quarters(abs(x), quarters);
+    return from_bits(bits(sin_of_quarters(quarters, r)) ^ (bits(x) & 0x80000000u));
 }
 
-// sin(x + pi/2)
 LAMINA_INLINE float cos(float x) {
-    const float a = abs(x);
-    double high, low;
-    half_turns(a, high, low);
-    const double biased = (double(a) * high + 0.5) + round_double;
-    const double turns = product_minus(double(a), high, (biased - round_double) - 0.5) + double(a) * low;
-    const float r = float(turns * 0x1.921fb54442d18p+1);
-    const uint32_t flip = uint32_t(bits(biased)) << 31;
-    return from_bits(bits(sin_reduced(r)) ^ flip);
+    uint32_t quarters;
+    const float r = reduce_quarters(abs(x), quarters);
+    return sin_of_quarters(quarters + 1u, r);
 }
 
 // tan r = r + r^3 P(r^2) for |r| <= 0.795: degree 15, error 2^-29.2; in odd quarters -1/tan r.
 LAMINA_INLINE float tan(float x) {
-    const float a = abs(x);
-    double high, low;
-    half_turns(a, high, low);
-    const double biased = double(a) * (2.0 * high) + round_double;
-    const double turns = product_minus(double(a), 2.0 * high, biased - round_double) + double(a) * (2.0 * low);
-    const float r = float(turns * 0x1.921fb54442d18p+0);
+    uint32_t quarters;
+    const float r = reduce_quarters(abs(x), quarters);
     const float z = r * r;
     const float t = r * z * horner(z, 0x1.555562p-2f, 0x1.110d06p-3f, 0x1.baf64ep-5f, 0x1.5b8d6ap-6f, 0x1.693982p-7f, -0x1.49c0acp-13f,
                                    0x1.2703d0p-8f) + r;
-    const bool odd = (uint32_t(bits(biased)) & 1u) != 0u;
-    const float result = odd ? -1.0f / t : t;
+    const float result = (quarters & 1u) != 0u ? -1.0f / t : t;
     return from_bits(bits(result) ^ (bits(x) & 0x80000000u));
 }
 
@@ -313,12 +314,15 @@ LAMINA_INLINE float acos(float x) {
 
 // ------------------------------------------------------------------------------------------------ error function
 
-// |x| < 1: x + x P(x^2), degree 13, error 2^-29.4; beyond: 1 - exp(P(|x|)), degree 6, error 2^-29.8, which is 1 from 3.93 on.
+// erf x = x + x P(x^2) for |x| <= 1: degree 13, error 2^-29.4. The result is P.
+LAMINA_INLINE float erf_excess(float z) {
+    return horner(z, 0x1.06eba8p-3f, -0x1.81273ep-2f, 0x1.ce2ce6p-4f, -0x1.b7f71ap-6f, 0x1.53f224p-8f, -0x1.a3515ep-11f, 0x1.4771fcp-14f);
+}
+
+// |x| < 1 as above; beyond, 1 - exp(P(|x|)), degree 6, error 2^-29.8, which is 1 from 3.93 on.
 LAMINA_INLINE float erf(float x) {
     const float a = abs(x);
-    const float z = x * x;
-    const float small = a * horner(z, 0x1.06eba8p-3f, -0x1.81273ep-2f, 0x1.ce2ce6p-4f, -0x1.b7f71ap-6f, 0x1.53f224p-8f, -0x1.a3515ep-11f,
-                                   0x1.4771fcp-14f) + a;
+    const float small = a * erf_excess(x * x) + a;
     const float bounded = a > 4.0f ? 4.0f : a;
     const float exponent = horner(bounded, -0x1.661d84p-12f, -0x1.2088eap+0f, -0x1.46baf0p-1f, -0x1.a65318p-4f, 0x1.65cb0ep-6f,
                                   -0x1.8259f8p-9f, 0x1.86db8cp-13f);
@@ -326,19 +330,25 @@ LAMINA_INLINE float erf(float x) {
     return copy_sign(a < 1.0f ? small : large, x);
 }
 
-// erfc a = e^(-a^2) P((a - 4)/(a + 4)) / (a + 4) for 0 <= a <= 10.1: degree 10, error 2^-28.1; erfc is 0 beyond. The rounding
-// error of a^2 is carried along.
+// erfc a = e^(-a^2) P(t) / (a + 4), t = (a - 4)/(a + 4), for 0 <= a <= 10.1: degree 10, error 2^-28.1; erfc is 0 beyond. The
+// relative errors of 1/(a + 4) and of e^(-a^2) are carried along. Below 0.65, 1 - erf x.
 LAMINA_INLINE float erfc(float x) {
     const float a = abs(x) > 10.1f ? 10.1f : abs(x);
-    const float reciprocal = 1.0f / (a + 4.0f);
-    const float t = (a - 4.0f) * reciprocal;
+    const float denominator = a + 4.0f;
+    const float reciprocal = 1.0f / denominator;
+    const float product = denominator * reciprocal;
+    const float residual = (1.0f - product) - product_error(denominator, reciprocal, product);
+    const float error = residual - (a - (denominator - 4.0f)) * reciprocal;
+    const float t = (1.0f - 8.0f * reciprocal) - 8.0f * reciprocal * error;
     const float p = horner(t, 0x1.18932cp+0f, -0x1.f3fe32p-1f, 0x1.8be1f8p-1f, -0x1.14eac4p-1f, 0x1.52cc12p-2f, -0x1.646214p-3f,
                            0x1.38bacep-4f, -0x1.af9476p-6f, 0x1.989c70p-8f, -0x1.4d1b18p-12f, -0x1.7ab4fap-11f);
     const float square = a * a;
     const float scaled = p * reciprocal;
-    const float factor = scaled - scaled * product_error(a, a, square);
+    const float factor = scaled + scaled * (error - product_error(a, a, square));
     const float result = scaled_exp<0>(-square, factor);
-    return x < 0.0f ? 2.0f - result : result;
+    const float small = (1.0f - x) - x * erf_excess(x * x);
+    const float large = x < 0.0f ? 2.0f - result : result;
+    return a < 0.65f ? small : large;
 }
 
 // ------------------------------------------------------------------------------------------------ powers

@@ -64,7 +64,9 @@ FITS: dict[str, Fit] = {
         lambda f: (mpmath.log1p(f) - f + f * f / 2) / f**3, lambda f: f**3 / mpmath.log1p(f), SQRT2 / 2 - 1, SQRT2 - 1, 8
     ),
     # sin r = r + r^3 P(r^2)
-    "sin": Fit(lambda r: (mpmath.sin(r) - r) / r**3, lambda r: r**3 / mpmath.sin(r), 1e-2, 1.59, 4, even),
+    "sin": Fit(lambda r: (mpmath.sin(r) - r) / r**3, lambda r: r**3 / mpmath.sin(r), 1e-2, 0.795, 2, even),
+    # cos r = 1 - r^2/2 + r^4 P(r^2)
+    "cos": Fit(lambda r: (mpmath.cos(r) - 1 + r * r / 2) / r**4, lambda r: r**4 / mpmath.cos(r), 1e-2, 0.795, 2, even),
     # tan r = r + r^3 P(r^2)
     "tan": Fit(lambda r: (mpmath.tan(r) - r) / r**3, lambda r: r**3 / mpmath.tan(r), 1e-2, 0.795, 6, even),
     # tanh x = x + x^3 P(x^2)
@@ -167,7 +169,7 @@ def main(names: list[str]) -> None:
     for name in names or list(FITS):
         coefficients, error = derive(FITS[name])
         print(f"{name}: degree {FITS[name].degree}, error 2^{np.log2(error):.2f}")
-        print("   ", ", ".join(c.hex() for c in coefficients))
+        print("   ", ", ".join(c.hex().replace("0000000p", "p") for c in coefficients))
     if not names:
         mpmath.mp.dps = 80
         print("half turns:", *half_turns(), sep="\n    ")
