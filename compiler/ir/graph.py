@@ -36,7 +36,7 @@ class Affine:
     """An index: offset + sum of coefficient * axis. Terms are in the order of first appearance, without zero coefficients."""
 
     terms: tuple[tuple[str, Length], ...]
-    offset: Length = sympy.Integer(0)
+    offset: Length = sympy.S.Zero
 
     @property
     def axes(self) -> tuple[str, ...]:
