@@ -16,20 +16,20 @@ from ..errors import ArgumentError, SpecError
 from ..spans import Span
 from . import checked, lengths, syntax
 from .checked import Axis, CheckedLayer
-from .declarations import check_solvable
+from .declarations import check_sizes_and_names, check_solvable, declare_axes, declare_tensors
 from .definitions import Module
 from .diagnostics import Failed, Reporter, nearest
 from .library import ResolveUse, Workspace
 from .scope import Assembly, Scope
-from .statements import check_declarations, check_statements, declare_sizes
+from .statements import check_statements
 
 
 def load(spec: str | Path, layer: str | None = None, sizes: Mapping[str, int] | None = None) -> CheckedLayer:
     """The checked layer of a specification.
 
-    `spec` is a path to a file, the text itself, or the name of an entry of the layer library. `layer` names the layer wanted where a
-    file has several; `sizes` gives compile-time sizes by name. Raises `SpecError` for mistakes in the text, and `ArgumentError` for
-    a layer or a size that is not there.
+    `spec` is a path to a file, the text itself, or the name of an entry of the layer library. `layer` names the layer wanted where
+    a file has several; `sizes` gives compile-time sizes by name. Raises `SpecError` for mistakes in the text, and `ArgumentError`
+    for a layer or a size that is not there.
     """
     reporter = Reporter()
     workspace = Workspace(reporter)
@@ -140,9 +140,11 @@ def _check_layer(layer: syntax.Layer, module: Module, sizes: Mapping[str, int], 
     scope = Scope(module)
     before = len(reporter.diagnostics)
     try:
-        declare_sizes(layer, dict(sizes), scope, assembly)
-        check_declarations(layer, scope, assembly)
-        check_statements(layer, scope, assembly)
+        check_sizes_and_names(layer, dict(sizes), scope, assembly)
+        declare_axes(layer, scope, assembly)
+        declare_tensors(layer, scope, assembly)
+        with assembly.opened(layer):
+            check_statements(layer.statements, scope, assembly)
         if not any(isinstance(statement, syntax.Out) for statement in layer.statements):
             reporter.error("LAM605", f"layer `{layer.name.name}` has no `out`", layer.name.span, "at least one `out`")
         if len(reporter.diagnostics) == before:

@@ -15,13 +15,13 @@ What holds in a checked layer:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Union
+from typing import Literal, TypeAlias, Union
 
 import sympy
 
 from ..spans import Span
 
-Length = sympy.Expr
+Length: TypeAlias = sympy.Expr
 Kind = Literal["bool", "int", "real", "complex"]
 Boundary = Literal["zero", "wrap", "clamp", "reflect"]
 ELLIPSIS = "..."
@@ -58,14 +58,14 @@ class AffineIndex:
     """offset + sum of coefficient * axis; coefficients and offset are integers or lengths."""
 
     terms: tuple[tuple[str, Length], ...]
-    offset: Length = sympy.Integer(0)
+    offset: Length = sympy.S.Zero
 
 
 @dataclass(frozen=True)
 class TensorIndex:
     """A gather: the index is the value of an integer expression."""
 
-    value: "Expr"
+    value: Expr
 
 
 Index = Union[AffineIndex, TensorIndex]

@@ -6,18 +6,49 @@ Holds: every axis has one length; every length symbol can be solved from the sha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import sympy
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from . import lengths, syntax
-from .checked import ELLIPSIS, Entry, Expr, Init, Tensor, length_symbol
+from .checked import ELLIPSIS, Entry, Init, Tensor, length_symbol
 from .diagnostics import Failed, nearest
 from .functions import DTYPES
 from .initials import check_init
 from .integers import integer
 from .lengths import Length
-from .scope import Assembly, AxisSlot, Dimension, Readable, Scope, Unusable, dimension_of
+from .scope import Assembly, AxisSlot, Dimension, Readable, Scope, Unusable, dimension_of, ellipsis_dimension
+
+OUT_HINT = "give the value a name with `let`, and let both read that"
+
+
+def check_sizes_and_names(layer: syntax.Layer, given: Mapping[str, Length], scope: Scope, assembly: Assembly) -> list[str]:
+    """Enters the sizes (the value given, else the default, else a length symbol), and marks the names of lets and outs as not yet
+    readable. Returns the sizes that have neither value nor default."""
+    open_sizes: list[str] = []
+    for size in layer.sizes:
+        if size.name in scope.sizes:
+            assembly.reporter.error("LAM102", f"size `{size.name}` is declared twice", size.span)
+            continue
+        if size.name in given:
+            scope.sizes[size.name] = given[size.name]
+            continue
+        scope.sizes[size.name] = length_symbol(scope.prefix + size.name)
+        if size.default is None:
+            open_sizes.append(size.name)
+            continue
+        with suppress(Failed):
+            value = integer(size.default, scope, assembly.reporter)
+            _refuse_negative(value, size.default, assembly)
+            scope.sizes[size.name] = value
+    for statement in layer.statements:
+        if isinstance(statement, syntax.Let):
+            name, line = statement.name.name, statement.span.line
+            why = f"`{name}` is used before its statement in line {line}"
+            scope.values[name] = Unusable("LAM103", why, "move the `let` up")
+        elif isinstance(statement, syntax.Out):
+            name = statement.name.name
+            scope.values[name] = Unusable("LAM103", f"`{name}` is an `out`, which cannot be read", OUT_HINT)
+    return open_sizes
 
 
 def declare_axes(layer: syntax.Layer, scope: Scope, assembly: Assembly) -> None:
@@ -173,10 +204,8 @@ def declare_tensor(declaration: syntax.Declaration, scope: Scope, assembly: Asse
     readable = Readable(name, unique, DTYPES[dtype], dimensions)
     scope.values[name] = readable
     init: Init | None = None
-    try:
+    with suppress(Failed):
         init = check_init(declaration, readable, scope, assembly)
-    except Failed:
-        pass
     assembly.reserve(unique)
     assembly.tensors.append(Tensor(unique, declaration.role, entries, dtype, init, reporter.place(declaration.span)))
 
@@ -192,8 +221,7 @@ def entries_of(
         if isinstance(node, syntax.Ellipsis):
             refuse_misplaced_ellipsis(node, dimensions, assembly)
             assert scope.ellipsis is not None
-            identity = tuple(assembly.identity(entry.axes) for entry in scope.ellipsis)
-            dimensions.append(Dimension((ELLIPSIS,), length_symbol(ELLIPSIS), identity, ELLIPSIS, is_ellipsis=True))
+            dimensions.append(ellipsis_dimension(scope, assembly))
             entries.extend(scope.ellipsis)
             continue
         factors = split_axes(node)
@@ -203,7 +231,7 @@ def entries_of(
             axis = f"{unique}.{len(entries)}"
             assembly.add_axis(axis, length)
             entries.append(Entry((axis,)))
-            dimensions.append(Dimension((axis,), length, None, assembly.reporter.excerpt(node.span)))
+            dimensions.append(Dimension((Entry((axis,)),), length, None, assembly.reporter.excerpt(node.span)))
             continue
         for factor in factors:
             refuse_repetition(factor, seen, assembly)

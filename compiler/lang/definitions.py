@@ -21,14 +21,14 @@ class Module:
     """A file's definitions by name. `failed` holds those with mistakes, which are reported already."""
 
     file: syntax.File
-    prelude: "Module | None" = None
+    prelude: Module | None = None
     own: dict[str, Definition] = field(default_factory=dict)
-    used: dict[str, "Module"] = field(default_factory=dict)
+    used: dict[str, Module] = field(default_factory=dict)
     failed: list[Definition] = field(default_factory=list)
     broken: frozenset[str] = frozenset()
     library_names: Callable[[], Iterable[str]] = tuple
 
-    def _find(self, name: str, kind: type) -> "tuple[Definition, Module] | None":
+    def _find(self, name: str, kind: type) -> tuple[Definition, Module] | None:
         found = self.own.get(name)
         if found is not None:
             return (found, self) if isinstance(found, kind) else None
@@ -36,13 +36,13 @@ class Module:
             return self.used[name]._find(name, kind)
         return self.prelude._find(name, kind) if self.prelude is not None else None
 
-    def constant(self, name: str) -> "tuple[syntax.Const, Module] | None":
+    def constant(self, name: str) -> tuple[syntax.Const, Module] | None:
         return self._find(name, syntax.Const)  # type: ignore[return-value]
 
-    def definition(self, name: str) -> "tuple[syntax.Def, Module] | None":
+    def definition(self, name: str) -> tuple[syntax.Def, Module] | None:
         return self._find(name, syntax.Def)  # type: ignore[return-value]
 
-    def layer(self, name: str) -> "tuple[syntax.Layer, Module] | None":
+    def layer(self, name: str) -> tuple[syntax.Layer, Module] | None:
         return self._find(name, syntax.Layer)  # type: ignore[return-value]
 
     def _names(self, kind: type) -> list[str]:
@@ -134,8 +134,7 @@ class _NameChecker:
         if isinstance(node, (syntax.Scan, syntax.Iterate)):
             bindings = (node.binding,) if isinstance(node, syntax.Scan) else node.bindings
             bodies = (node.body,) if isinstance(node, syntax.Scan) else node.bodies
-            for child in (node.axis,) if isinstance(node, syntax.Scan) else (node.count,):
-                self._walk(child, bound)
+            self._walk(node.axis if isinstance(node, syntax.Scan) else node.count, bound)
             for binding in bindings:
                 self._walk(binding.initial, bound)
             for body in bodies:

@@ -134,13 +134,13 @@ class Reporter:
             self._diagnostics.append(diagnostic)
         return Failed()
 
-    def branch(self) -> "Reporter":
+    def branch(self) -> Reporter:
         """A reporter with the same sources and nothing recorded."""
         other = Reporter()
         other._lines = self._lines
         return other
 
-    def merge(self, other: "Reporter", without: str) -> bool:
+    def merge(self, other: Reporter, without: str) -> bool:
         """Take over what `other` recorded, but for one code. Returns whether it had recorded nothing at all."""
         self._diagnostics += [d for d in other._diagnostics if d.code != without and d not in self._diagnostics]
         return not other._diagnostics

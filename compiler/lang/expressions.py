@@ -36,11 +36,11 @@ class ExpressionChecker:
     def reporter(self) -> Reporter:
         return self.assembly.reporter
 
-    def within(self, values: dict[str, Value]) -> "ExpressionChecker":
+    def within(self, values: dict[str, Value]) -> ExpressionChecker:
         """The same, with further names."""
         return ExpressionChecker(self.scope.with_values(values), self.assembly, self.in_brackets)
 
-    def inside_brackets(self) -> "ExpressionChecker":
+    def inside_brackets(self) -> ExpressionChecker:
         return ExpressionChecker(self.scope, self.assembly, in_brackets=True)
 
     # ------------------------------------------------------------------------------------------ entry points
@@ -127,7 +127,7 @@ class ExpressionChecker:
 
     def _check_kinds(self, shown: str, function: Function, arguments: tuple[Expr, ...], places: Sequence[Span]) -> None:
         failed: Failed | None = None
-        for argument, accepted, place in zip(arguments, function.accepts, places):
+        for argument, accepted, place in zip(arguments, function.accepts, places, strict=True):
             if argument.kind not in accepted:
                 failed = self.reporter.error(
                     "LAM401",
@@ -139,7 +139,7 @@ class ExpressionChecker:
                 )
         if failed is not None:
             raise failed
-        free = [argument for argument, accepted in zip(arguments, function.accepts) if accepted == functions.ANY]
+        free = [argument for argument, accepted in zip(arguments, function.accepts, strict=True) if accepted == functions.ANY]
         if len({argument.kind == "bool" for argument in free}) == 2:
             first, second = (self.kind_text(argument) for argument in free)
             raise self.reporter.error("LAM401", f"{shown} mixes a truth value with a number", places[-1], first, second)
@@ -240,8 +240,13 @@ class ExpressionChecker:
         check_counts(node, len(definition.axes), len(definition.parameters), self.reporter)
         if definition in module.failed:
             raise Failed
-        axes = {parameter.name: axis_of(axis, self.scope, self.reporter) for parameter, axis in zip(definition.axes, node.axes)}
-        values: dict[str, Value] = {parameter.name: argument for parameter, argument in zip(definition.parameters, arguments)}
+        axes = {
+            parameter.name: axis_of(axis, self.scope, self.reporter)
+            for parameter, axis in zip(definition.axes, node.axes, strict=True)
+        }
+        values: dict[str, Value] = {
+            parameter.name: argument for parameter, argument in zip(definition.parameters, arguments, strict=True)
+        }
         with self.reporter.inside(definition.name.name, node.span):
             return ExpressionChecker(Scope(module, axes=axes, values=values), self.assembly).expression(definition.body)
 

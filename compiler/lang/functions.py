@@ -17,6 +17,11 @@ REAL_NUMBERS: frozenset[Kind] = frozenset(("int", "real"))
 BOOLEANS: frozenset[Kind] = frozenset(("bool",))
 ANY: frozenset[Kind] = frozenset(ORDER)
 
+FLOATING = (
+    *("sqrt", "rsqrt", "exp", "exp2", "expm1", "log", "log2", "log1p", "sigmoid"),
+    *("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
+)
+
 CONSTANTS = {"pi": 3.141592653589793, "e": 2.718281828459045}
 
 
@@ -64,9 +69,7 @@ class Function:
 
 def _table() -> dict[str, Function]:
     table: dict[str, Function] = {}
-    for (
-        name
-    ) in "sqrt rsqrt exp exp2 expm1 log log2 log1p sin cos tan tanh sinh cosh asinh acosh atanh atan acos asin sigmoid".split():
+    for name in FLOATING:
         table[name] = Function((NUMBERS,), _floating)
     for name in ("softplus", "erf", "erfc", "lgamma", "digamma"):
         table[name] = Function((REAL_NUMBERS,), _floating)

@@ -7,6 +7,7 @@ the call, becomes a requirement of the layer.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import sympy
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 Affine = tuple[dict[str, Length], Length]
 
 
-def bare_read(readable: Readable, checker: "ExpressionChecker", span: Span) -> Expr:
+def bare_read(readable: Readable, checker: ExpressionChecker, span: Span) -> Expr:
     """A tensor at its own declared axes."""
     indices: list[Index] = []
     for position, dimension in enumerate(readable.dimensions):
@@ -43,9 +44,9 @@ def bare_read(readable: Readable, checker: "ExpressionChecker", span: Span) -> E
     return _read(readable, tuple(indices), None, checker, span)
 
 
-def indexed_read(node: syntax.Read, checker: "ExpressionChecker") -> Expr:
+def indexed_read(node: syntax.Read, checker: ExpressionChecker) -> Expr:
     """A tensor at explicit indices, with or without a boundary mode."""
-    readable = _tensor(node, checker)
+    readable = _without_empty_ellipsis(_tensor(node, checker), node)
     if len(node.indices) != len(readable.dimensions):
         raise checker.reporter.error(
             "LAM205",
@@ -56,7 +57,7 @@ def indexed_read(node: syntax.Read, checker: "ExpressionChecker") -> Expr:
         )
     indices: list[Index] = []
     failed: Failed | None = None
-    for item, dimension in zip(node.indices, readable.dimensions):
+    for item, dimension in zip(node.indices, readable.dimensions, strict=True):
         try:
             indices.extend(_index(item, dimension, readable, node.boundary is None, checker))
         except Failed as failure:
@@ -71,7 +72,7 @@ def declared_text(readable: Readable) -> str:
     return f"`{readable.name}[{', '.join(dimension.text for dimension in readable.dimensions)}]`"
 
 
-def _tensor(node: syntax.Read, checker: "ExpressionChecker") -> Readable:
+def _tensor(node: syntax.Read, checker: ExpressionChecker) -> Readable:
     value = checker.value_of(node.source)
     if not isinstance(value, Readable):
         raise checker.reporter.error(
@@ -94,7 +95,15 @@ def _tensor(node: syntax.Read, checker: "ExpressionChecker") -> Readable:
     return value
 
 
-def _read(readable: Readable, indices: tuple[Index, ...], boundary: object, checker: "ExpressionChecker", span: Span) -> Expr:
+def _without_empty_ellipsis(readable: Readable, node: syntax.Read) -> Readable:
+    """In a called layer `...` may stand for no axes at all; then it may also be left out."""
+    first = readable.dimensions[0] if readable.dimensions else None
+    if first is not None and first.is_ellipsis and not first.entries and not isinstance(node.indices[0], syntax.Ellipsis):
+        return dataclasses.replace(readable, dimensions=readable.dimensions[1:])
+    return readable
+
+
+def _read(readable: Readable, indices: tuple[Index, ...], boundary: object, checker: ExpressionChecker, span: Span) -> Expr:
     axes: list[str] = []
     parts: list[Expr] = []
     for index in indices:
@@ -113,7 +122,7 @@ def _index(
     dimension: Dimension,
     readable: Readable,
     checks_range: bool,
-    checker: "ExpressionChecker",
+    checker: ExpressionChecker,
 ) -> tuple[Index, ...]:
     if isinstance(item, syntax.Ellipsis) or dimension.is_ellipsis:
         if isinstance(item, syntax.Ellipsis) and dimension.is_ellipsis and dimension.identity is not None:
@@ -144,7 +153,7 @@ def _index(
 # ---------------------------------------------------------------------------------------------- affine indices
 
 
-def _affine(node: syntax.Expression, checker: "ExpressionChecker") -> Affine | None:
+def _affine(node: syntax.Expression, checker: ExpressionChecker) -> Affine | None:
     """Coefficients and offset of an affine index; None where a tensor's value is in it. Raises Failed where it is neither."""
     scope, reporter = checker.scope, checker.reporter
     if isinstance(node, syntax.Number):
@@ -172,7 +181,7 @@ def _affine(node: syntax.Expression, checker: "ExpressionChecker") -> Affine | N
     return None
 
 
-def _affine_operation(node: syntax.Binary, checker: "ExpressionChecker") -> Affine | None:
+def _affine_operation(node: syntax.Binary, checker: ExpressionChecker) -> Affine | None:
     factors = _axis_factors(node, checker)
     if factors is not None:
         identity = checker.assembly.identity(factors)
@@ -205,7 +214,7 @@ def _affine_operation(node: syntax.Binary, checker: "ExpressionChecker") -> Affi
     )
 
 
-def _axis_factors(node: syntax.Expression, checker: "ExpressionChecker") -> tuple[str, ...] | None:
+def _axis_factors(node: syntax.Expression, checker: ExpressionChecker) -> tuple[str, ...] | None:
     """The axes of a product of axis names (`G*C`: a stored axis addressed whole), else None."""
     names: list[syntax.AxisName] = []
     while isinstance(node, syntax.Binary) and node.operator == "mul" and isinstance(node.right, syntax.AxisName):
@@ -240,7 +249,7 @@ def _check_range(
     dimension: Dimension,
     node: syntax.Expression,
     readable: Readable,
-    checker: "ExpressionChecker",
+    checker: ExpressionChecker,
 ) -> None:
     """Refuses an index that leaves 0 .. length-1, or requires at the call that it does not."""
     lowest, highest = offset, offset

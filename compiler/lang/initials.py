@@ -26,7 +26,6 @@ from .checked import (
     UniformInit,
     ValuesInit,
 )
-
 from .expressions import ExpressionChecker
 from .scope import Assembly, Readable, Scope, Unusable, Value
 
@@ -133,7 +132,7 @@ def _numbers(node: syntax.Call, count: int, readable: Readable, checker: Express
             "LAM501", f"wrong arguments for `{node.function.name}`", node.span, shown, f"{len(node.arguments)} arguments"
         )
     values = checker.expressions(node.arguments)
-    for value, argument in zip(values, node.arguments):
+    for value, argument in zip(values, node.arguments, strict=True):
         _check_axes(value, argument, readable, checker)
         if value.kind not in functions.REAL_NUMBERS:
             raise checker.reporter.error(

@@ -98,7 +98,12 @@ def symbols_of(length: Length) -> tuple[str, ...]:
 
 def solvable_for(length: Length, symbol: sympy.Symbol) -> bool:
     """Whether a stored length determines `symbol` (all others known): the expression is linear in it."""
-    return not isinstance(length, int) and length.is_polynomial(symbol) and sympy.degree(length, symbol) == 1
+    if isinstance(length, int):
+        return False
+    expanded = sympy.expand(length)
+    coefficient = expanded.coeff(symbol)
+    rest = expanded - coefficient * symbol
+    return bool(coefficient != 0) and symbol not in coefficient.free_symbols and symbol not in sympy.expand(rest).free_symbols
 
 
 def text_of(length: Length) -> str:
@@ -111,7 +116,17 @@ def text_of(length: Length) -> str:
 class _LengthPrinter(sympy.printing.str.StrPrinter):
     def _print_floor(self, expression: sympy.Expr) -> str:
         numerator, denominator = expression.args[0].as_numer_denom()
-        return f"({self._print(numerator)})/{self.parenthesize(denominator, 60)}"
+        return f"{self.parenthesize(numerator, 50)}/{self.parenthesize(denominator, 60)}"
+
+    def _print_Mul(self, expression: sympy.Expr) -> str:
+        # A rounded quotient among factors keeps its parentheses: 2*(T/2) is not 2*T/2.
+        factors = [f"({self._print(factor)})" for factor in expression.args if isinstance(factor, sympy.floor)]
+        if not factors:
+            return super()._print_Mul(expression)
+        rest = expression.func(*(factor for factor in expression.args if not isinstance(factor, sympy.floor)))
+        if rest == -1:
+            return "-" + "*".join(factors)
+        return "*".join(factors if rest == 1 else [self.parenthesize(rest, 50), *factors])
 
     def _print_Pow(self, expression: sympy.Expr, rational: bool = False) -> str:
         return super()._print_Pow(expression, rational).replace("**", "^")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Union
@@ -63,7 +63,7 @@ def library_names() -> tuple[str, ...]:
     return tuple(sorted(_library_index()))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _library_file(name: str) -> syntax.File:
     text = resources.files(_OPS).joinpath(name).read_text(encoding="utf-8")
     return parse(text, name)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAXIMUM_ORDER = 1024
 
 
-def check_order(function: str, order: Expr, node: syntax.Expression, checker: "ExpressionChecker") -> None:
+def check_order(function: str, order: Expr, node: syntax.Expression, checker: ExpressionChecker) -> None:
     """Raises Failed where the order is not known at compile time, negative, or too high."""
     low, high = _range(function, order, node, checker)
     if low < 0 or high > MAXIMUM_ORDER:
@@ -31,7 +31,7 @@ def check_order(function: str, order: Expr, node: syntax.Expression, checker: "E
         )
 
 
-def _range(function: str, order: Expr, node: syntax.Expression, checker: "ExpressionChecker") -> tuple[int, int]:
+def _range(function: str, order: Expr, node: syntax.Expression, checker: ExpressionChecker) -> tuple[int, int]:
     """The least and the greatest value."""
     if isinstance(order, Number):
         return int(order.value), int(order.value)

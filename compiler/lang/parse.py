@@ -57,6 +57,8 @@ _SYNC = re.compile(
     r"|(?P<item>\b(?:use|const|def|layer)\b)|(?P<close>\})"
 )
 
+_DEFINED = re.compile(r"\b(?:def|const|layer)\s+([a-z_]\w*)")
+
 
 @lru_cache(maxsize=1)
 def _parser() -> Lark:
@@ -79,23 +81,28 @@ def parse_with(text: str, file: str, reporter: Reporter) -> syntax.File:
         reporter.error("LAM309", "file too large", Span(file, 1, 1, 1, 1), f"at most {MAXIMUM_FILE_SIZE} bytes")
         return syntax.File(file, (), text)
     remaining = text
+    damage: list[Span] = []
+    names: list[str] = []
     for _ in range(MAXIMUM_SYNTAX_ERRORS):
         try:
             tree = _parser().parse(remaining)
         except UnexpectedInput as error:
             _report(error, text, file, reporter)
-            remaining = _repair(remaining, error)
+            remaining, start, end = _repair(remaining, error)
+            damage.append(_span_at(text, start, 1, file))
+            names += _DEFINED.findall(text[start:end])
             continue
         built: syntax.File = TreeBuilder(file, text, reporter).transform(tree)
-        return _without_deep_statements(built, reporter)
+        damaged = dataclasses.replace(built, damage=tuple(damage), damaged_names=tuple(names))
+        return _without_deep_statements(damaged, reporter)
     return syntax.File(file, (), text)
 
 
 # ---------------------------------------------------------------------------------------------- recovery
 
 
-def _repair(text: str, error: UnexpectedInput) -> str:
-    """`text` made parsable around the error: the statement or item that contains it is replaced by spaces.
+def _repair(text: str, error: UnexpectedInput) -> tuple[str, int, int]:
+    """`text` made parsable around the error: the statement or item that contains it, from start to end, is replaced by spaces.
 
     A missing brace before the next item is put in. The length of the text and its line ends stay, so that places stay true.
     """
@@ -104,7 +111,7 @@ def _repair(text: str, error: UnexpectedInput) -> str:
     at_mark = next((mark for mark in marks if mark.start() == position), None)
     if "CLOSE_BRACE" in _accepted(error) and (position >= len(text) or (at_mark is not None and at_mark.lastgroup == "item")):
         before = text[:position]
-        return (before[:-1] if before[-1:].isspace() else before) + "}" + text[position:]
+        return (before[:-1] if before[-1:].isspace() else before) + "}" + text[position:], position, position
     start, kind, end = 0, None, len(text)
     for mark in marks:
         if mark.start() > position or (mark is at_mark and text[start:position].strip()):
@@ -115,7 +122,7 @@ def _repair(text: str, error: UnexpectedInput) -> str:
         end = next((mark.start() for mark in marks if mark.lastgroup == "item" and mark.start() > start), len(text))
     if not text[start:end].strip():
         start, end = position, position + 1
-    return text[:start] + re.sub(r"[^\n]", " ", text[start:end]) + text[end:]
+    return text[:start] + re.sub(r"[^\n]", " ", text[start:end]) + text[end:], start, end
 
 
 def _position(error: UnexpectedInput, text: str) -> int:
@@ -140,9 +147,7 @@ def _report(error: UnexpectedInput, text: str, file: str, reporter: Reporter) ->
         found = str(error.token)
     else:
         found = _word_at(text, position)
-    line = text.count("\n", 0, position) + 1
-    column = position - (text.rfind("\n", 0, position) + 1) + 1
-    span = Span(file, line, column, line, column + max(1, len(found)))
+    span = _span_at(text, position, max(1, len(found)), file)
     shown = found if len(found) <= 40 else found[:37] + "..."
     reporter.error(
         "LAM001",
@@ -152,6 +157,12 @@ def _report(error: UnexpectedInput, text: str, file: str, reporter: Reporter) ->
         f"`{shown}`" if found else "the end of the text",
         _hint(found, text, position, accepted),
     )
+
+
+def _span_at(text: str, position: int, length: int, file: str) -> Span:
+    line = text.count("\n", 0, position) + 1
+    column = position - text.rfind("\n", 0, position)
+    return Span(file, line, column, line, column + length)
 
 
 def _word_at(text: str, position: int) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAXIMUM_STEPS = 65_536
 
 
-def check_scan(node: syntax.Scan, checker: "ExpressionChecker") -> Expr:
+def check_scan(node: syntax.Scan, checker: ExpressionChecker) -> Expr:
     axis = checker.axis(node.axis).name
     initials, bodies, (carried,) = _carry((node.binding,), (node.body,), (axis,), node, checker)
     axes = tuple(dict.fromkeys((*carried.axes, axis)))
@@ -32,7 +32,7 @@ def check_scan(node: syntax.Scan, checker: "ExpressionChecker") -> Expr:
     return checker.assembly.made(made, *initials, *bodies)
 
 
-def check_iterate(node: syntax.Iterate, checker: "ExpressionChecker") -> Expr:
+def check_iterate(node: syntax.Iterate, checker: ExpressionChecker) -> Expr:
     count = known_integer(node.count, checker.scope, checker.reporter, "the number of steps")
     if not 0 <= count <= MAXIMUM_STEPS:
         raise checker.reporter.error("LAM309", "number of steps out of range", node.count.span, f"0 to {MAXIMUM_STEPS}", str(count))
@@ -47,7 +47,7 @@ def _carry(
     nodes: tuple[syntax.Expression, ...],
     running: tuple[str, ...],
     node: syntax.Scan | syntax.Iterate,
-    checker: "ExpressionChecker",
+    checker: ExpressionChecker,
 ) -> tuple[tuple[Expr, ...], tuple[Expr, ...], tuple[CarriedValue, ...]]:
     """Initial values, bodies, and the carried values that hold both; `running` is the axis of a scan."""
     names = [binding.name for binding in bindings]
@@ -56,7 +56,7 @@ def _carry(
         if binding.name in names[:position]:
             raise checker.reporter.error("LAM102", f"`{binding.name}` is named twice", binding.span)
     initials = checker.expressions([binding.initial for binding in bindings])
-    for binding, initial in zip(bindings, initials):
+    for binding, initial in zip(bindings, initials, strict=True):
         if any(axis in initial.axes for axis in running):
             raise checker.reporter.error(
                 "LAM208",
@@ -67,20 +67,20 @@ def _carry(
             )
     carried = tuple(
         CarriedValue(checker.assembly.unique(binding.name), initial.axes, initial.kind)
-        for binding, initial in zip(bindings, initials)
+        for binding, initial in zip(bindings, initials, strict=True)
     )
     while True:
         mark = checker.assembly.mark()
-        values: dict[str, Value] = dict(zip(names, carried))
+        values: dict[str, Value] = dict(zip(names, carried, strict=True))
         bodies = checker.within(values).expressions(nodes)
-        wider = tuple(_wider(value, body, running, node.span, checker) for value, body in zip(carried, bodies))
+        wider = tuple(_wider(value, body, running, node.span, checker) for value, body in zip(carried, bodies, strict=True))
         if wider == carried:
             return initials, bodies, carried
         checker.assembly.rewind(mark)
         carried = wider
 
 
-def _wider(value: CarriedValue, body: Expr, running: tuple[str, ...], span: Span, checker: "ExpressionChecker") -> CarriedValue:
+def _wider(value: CarriedValue, body: Expr, running: tuple[str, ...], span: Span, checker: ExpressionChecker) -> CarriedValue:
     kind: Kind = value.kind
     if (kind == "bool") != (body.kind == "bool"):
         raise checker.reporter.error(

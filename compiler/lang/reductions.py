@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAXIMUM_RANGE = 2**31 - 1
 
 
-def check_reduction(node: syntax.Reduction, checker: "ExpressionChecker") -> Expr:
+def check_reduction(node: syntax.Reduction, checker: ExpressionChecker) -> Expr:
     over: list[str] = []
     values: dict[str, Value] = {}
     failed: Failed | None = None
@@ -45,7 +45,7 @@ def check_reduction(node: syntax.Reduction, checker: "ExpressionChecker") -> Exp
     if failed is not None:
         raise failed
     body = checker.within(values).expression(node.body)
-    for item, name in zip(node.over, over):
+    for item, name in zip(node.over, over, strict=True):
         if name not in body.axes:
             body = _spread(body, name, item, node, checker)
     function = REDUCTIONS[node.operation]
@@ -56,7 +56,7 @@ def check_reduction(node: syntax.Reduction, checker: "ExpressionChecker") -> Exp
     return checker.assembly.made(made, body)
 
 
-def _running_index(item: syntax.Range, checker: "ExpressionChecker") -> RunningIndex:
+def _running_index(item: syntax.Range, checker: ExpressionChecker) -> RunningIndex:
     low: Length = 0 if item.low is None else checker.integer(item.low)
     high = checker.integer(item.high)
     try:
@@ -80,7 +80,7 @@ def _running_index(item: syntax.Range, checker: "ExpressionChecker") -> RunningI
 
 
 def _spread(
-    body: Expr, axis: str, item: syntax.AxisName | syntax.Range, node: syntax.Reduction, checker: "ExpressionChecker"
+    body: Expr, axis: str, item: syntax.AxisName | syntax.Range, node: syntax.Reduction, checker: ExpressionChecker
 ) -> Expr:
     """The body as one that varies along a running index it does not mention: each step has the same value."""
     if isinstance(item, syntax.AxisName):
@@ -100,7 +100,7 @@ def _spread(
 # ---------------------------------------------------------------------------------------------- transforms
 
 
-def check_transform(node: syntax.Transform, checker: "ExpressionChecker") -> Expr:
+def check_transform(node: syntax.Transform, checker: ExpressionChecker) -> Expr:
     body = checker.expression(node.body)
     source = checker.axis(node.source)
     target = axis_of(node.target, checker.scope, checker.reporter)
@@ -136,13 +136,13 @@ def check_transform(node: syntax.Transform, checker: "ExpressionChecker") -> Exp
     else:
         what = f"axis `{node.target.name}` after `{node.function}`"
         require_equal(target.length, length, what, node.target.span, checker)
-    axes = tuple(target.name if axis == source.name else axis for axis in body.axes)
+    replaced = tuple(target.name if axis == source.name else axis for axis in body.axes)
     place = checker.reporter.place(node.span)
-    made = Transform(axes, function.result(body.kind), place, node.function, source.name, target.name, sympy.sympify(n), body)
+    made = Transform(replaced, function.result(body.kind), place, node.function, source.name, target.name, sympy.sympify(n), body)
     return checker.assembly.made(made, body)
 
 
-def require_equal(found: Length, expected: Length, what: str, span: Span, checker: "ExpressionChecker") -> None:
+def require_equal(found: Length, expected: Length, what: str, span: Span, checker: ExpressionChecker) -> None:
     """Refuses lengths that differ; where that shows only at the call, it becomes a requirement."""
     verdict = lengths.equal(found, expected)
     if verdict is False:

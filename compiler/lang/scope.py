@@ -9,14 +9,15 @@ layer, a def) into them, so that texts never capture each other's names.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Union
 
 import sympy
 
 from ..spans import Span
-from . import checked
+from . import checked, syntax
 from .checked import ELLIPSIS, AffineIndex, Entry, Expr, Kind
 from .diagnostics import Failed, Reporter
 from .lengths import Length
@@ -35,16 +36,21 @@ class AxisSlot:
 
 @dataclass(frozen=True)
 class Dimension:
-    """One entry of a tensor as the text at hand declares it, standing for zero or more stored dimensions.
+    """One entry of a tensor as the text at hand declares it. `entries` are the stored dimensions it stands for: one, or any number
+    for `...`.
 
     `identity` reads each stored dimension at its own axes; None for an anonymous entry, which each use must index.
     """
 
-    axes: tuple[str, ...]
+    entries: tuple[Entry, ...]
     length: Length
     identity: tuple[AffineIndex, ...] | None
     text: str
     is_ellipsis: bool = False
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return tuple(axis for entry in self.entries for axis in entry.axes)
 
 
 @dataclass(frozen=True)
@@ -91,14 +97,14 @@ Value = Union[Readable, RunningIndex, CarriedValue, Expr, Unusable]
 class Scope:
     """The names of one text. `axes` and `sizes` are shared by all scopes within the text, `values` is not."""
 
-    module: "Module"
+    module: Module
     axes: dict[str, AxisSlot] = field(default_factory=dict)
     sizes: dict[str, Length] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
     ellipsis: tuple[Entry, ...] | None = None
     prefix: str = ""
 
-    def with_values(self, values: Mapping[str, Value]) -> "Scope":
+    def with_values(self, values: Mapping[str, Value]) -> Scope:
         return dataclasses.replace(self, values={**self.values, **values})
 
 
@@ -126,6 +132,7 @@ class Assembly:
         self.requirements: list[checked.Requirement] = []
         self.accuracies: list[checked.Accuracy] = []
         self.depth = 0
+        self.open_layers: tuple[syntax.Layer, ...] = ()
         self._steps = 0
         self._names: set[str] = set()
         self._resolved: list[AxisSlot] = []
@@ -169,6 +176,16 @@ class Assembly:
         for axis in entry.axes:
             length = length * self.axes[axis]
         return length
+
+    @contextmanager
+    def opened(self, layer: syntax.Layer) -> Iterator[None]:
+        """Within, the statements of `layer` are checked: a call of it would be recursion."""
+        before = self.open_layers
+        self.open_layers = (*before, layer)
+        try:
+            yield
+        finally:
+            self.open_layers = before
 
     # ------------------------------------------------------------------------------------------ requirements
 
@@ -231,6 +248,23 @@ class Assembly:
 
 def dimension_of(assembly: Assembly, entry: Entry) -> Dimension:
     """A dimension whose axes all have names."""
-    return Dimension(
-        entry.axes, assembly.entry_length(entry), (assembly.identity(entry.axes),), "*".join(entry.axes), entry.axes == (ELLIPSIS,)
-    )
+    return Dimension((entry,), assembly.entry_length(entry), (assembly.identity(entry.axes),), "*".join(entry.axes))
+
+
+def ellipsis_dimension(scope: Scope, assembly: Assembly) -> Dimension:
+    """What `...` stands for in a scope that has it."""
+    assert scope.ellipsis is not None
+    identity = tuple(assembly.identity(entry.axes) for entry in scope.ellipsis)
+    length: Length = 1
+    for entry in scope.ellipsis:
+        length = length * assembly.entry_length(entry)
+    return Dimension(scope.ellipsis, length, identity, ELLIPSIS, is_ellipsis=True)
+
+
+def dimensions_of_axes(axes: tuple[str, ...], scope: Scope, assembly: Assembly) -> tuple[Dimension, ...]:
+    """The dimensions of a let without a list of axes: its expression's axes in order, those of `...` together if they lead."""
+    leading = tuple(axis for entry in scope.ellipsis or () for axis in entry.axes)
+    if scope.ellipsis is not None and axes[: len(leading)] == leading:
+        rest = axes[len(leading) :]
+        return (ellipsis_dimension(scope, assembly), *(dimension_of(assembly, Entry((axis,))) for axis in rest))
+    return tuple(dimension_of(assembly, Entry((axis,))) for axis in axes)

@@ -8,65 +8,28 @@ name unusable, so that one mistake is reported once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import sympy
 
 from . import checked, functions, lengths, syntax
-from .calls import check_layer_call
-from .checked import ELLIPSIS, Entry, Expr, length_symbol
-from .declarations import claim, declare_axes, declare_tensors, refuse_repetition, split_axes
+from .calls import bind_layer_call, finish_layer_call
+from .checked import ELLIPSIS, Entry, Expr
+from .declarations import OUT_HINT, claim, refuse_repetition, split_axes
 from .diagnostics import Failed, nearest
 from .expressions import ExpressionChecker
 from .integers import axis_of, integer, unknown_length
 from .lengths import Length
-from .scope import Assembly, Dimension, Readable, Scope, Unusable, dimension_of
+from .scope import Assembly, Dimension, Readable, Scope, Unusable, dimension_of, dimensions_of_axes, ellipsis_dimension
 
 
-def declare_sizes(layer: syntax.Layer, given: Mapping[str, Length], scope: Scope, assembly: Assembly) -> None:
-    """Enters the sizes: the value given, else the default, else a length symbol."""
-    for size in layer.sizes:
-        if size.name in scope.sizes:
-            assembly.reporter.error("LAM102", f"size `{size.name}` is declared twice", size.span)
-            continue
-        if size.name in given:
-            scope.sizes[size.name] = given[size.name]
-            continue
-        value: Length = length_symbol(scope.prefix + size.name)
-        if size.default is not None:
-            try:
-                value = integer(size.default, scope, assembly.reporter)
-                if isinstance(value, int) and value < 0:
-                    assembly.reporter.error("LAM304", "a size cannot be negative", size.default.span, "0 or more", str(value))
-            except Failed:
-                pass
-        scope.sizes[size.name] = value
-
-
-def check_declarations(layer: syntax.Layer, scope: Scope, assembly: Assembly) -> None:
-    """Enters the axes and tensors of a layer whose sizes are known."""
-    for statement in layer.statements:
-        if isinstance(statement, (syntax.Let, syntax.Out)):
-            name, line = statement.name.name, statement.span.line
-            why = f"`{name}` is used before its statement in line {line}"
-            if isinstance(statement, syntax.Out):
-                why = f"`{name}` is an `out`, which cannot be read"
-            scope.values[name] = Unusable("LAM103", why, "move the `let` up" if isinstance(statement, syntax.Let) else _OUT_HINT)
-    declare_axes(layer, scope, assembly)
-    declare_tensors(layer, scope, assembly)
-
-
-_OUT_HINT = "give the value a name with `let`, and let both read that"
-
-
-def check_statements(layer: syntax.Layer, scope: Scope, assembly: Assembly) -> None:
+def check_statements(statements: tuple[syntax.Statement, ...], scope: Scope, assembly: Assembly) -> None:
     """Checks the statements that are no declarations, in order; goes on after one with mistakes."""
-    for statement in layer.statements:
+    for statement in statements:
         method = _METHODS.get(type(statement))
         if method is not None:
-            try:
+            with suppress(Failed):
                 method(statement, scope, assembly)
-            except Failed:
-                pass
 
 
 # ---------------------------------------------------------------------------------------------- lets and outs
@@ -89,7 +52,7 @@ def _let(statement: syntax.Let, scope: Scope, assembly: Assembly) -> Readable:
     name = statement.name.name
     value_node = statement.value
     if isinstance(value_node, syntax.Call) and scope.module.layer(value_node.function.name) is not None:
-        return check_layer_call(statement, value_node, scope, assembly)
+        return _layer_call(statement, value_node, scope, assembly)
     value = ExpressionChecker(scope, assembly).expression(value_node)
     unique = scope.prefix + name
     entries: tuple[Entry, ...] | None = None
@@ -98,24 +61,44 @@ def _let(statement: syntax.Let, scope: Scope, assembly: Assembly) -> Readable:
         _check_axes_listed(value, entries, statement, scope, assembly)
         readable = Readable(name, unique, value.kind, dimensions)
     else:
-        dimensions = tuple(dimension_of(assembly, Entry((axis,))) for axis in value.axes)
+        dimensions = dimensions_of_axes(value.axes, scope, assembly)
         readable = Readable(name, unique, value.kind, dimensions, order_is_settled(value))
     assembly.reserve(unique)
     assembly.statements.append(checked.Let(unique, entries, value, assembly.reporter.place(statement.span)))
     return readable
 
 
+def _layer_call(statement: syntax.Let, node: syntax.Call, scope: Scope, assembly: Assembly) -> Readable:
+    """A let that is the call of a layer. The callee's licences to approximate are not taken over: the caller gives its own."""
+    call = bind_layer_call(statement, node, scope, assembly)
+    with assembly.reporter.inside(call.callee.name.name, node.span), assembly.opened(call.callee):
+        outs = [item for item in call.callee.statements if isinstance(item, syntax.Out)]
+        steps = tuple(item for item in call.callee.statements if isinstance(item, (syntax.Let, syntax.Require)))
+        check_statements(steps, call.scope, assembly)
+        value, entries = _out_value(outs[0], call.scope, assembly)
+    listed = finish_layer_call(call, statement, outs[0], value, entries)
+    dimensions, _ = annotated(statement.entries or (), scope, assembly)
+    assembly.reserve(scope.prefix + statement.name.name)
+    assert tuple(entry for dimension in dimensions for entry in dimension.entries) == listed
+    return Readable(statement.name.name, scope.prefix + statement.name.name, value.kind, dimensions)
+
+
 def _check_out(statement: syntax.Out, scope: Scope, assembly: Assembly) -> None:
     name = statement.name.name
     is_new = claim(statement.name, scope, assembly)
     if is_new:
-        scope.values[name] = Unusable("LAM110", f"`{name}` is an `out`, which cannot be read", _OUT_HINT)
-    value = ExpressionChecker(scope, assembly).expression(statement.value)
-    _, entries = annotated(statement.entries, scope, assembly)
-    _check_axes_listed(value, entries, statement, scope, assembly)
+        scope.values[name] = Unusable("LAM110", f"`{name}` is an `out`, which cannot be read", OUT_HINT)
+    value, entries = _out_value(statement, scope, assembly)
     unique = scope.prefix + name
     assembly.reserve(unique)
     assembly.statements.append(checked.Out(unique, entries, value, assembly.reporter.place(statement.span)))
+
+
+def _out_value(statement: syntax.Out, scope: Scope, assembly: Assembly) -> tuple[Expr, tuple[Entry, ...]]:
+    value = ExpressionChecker(scope, assembly).expression(statement.value)
+    _, entries = annotated(statement.entries, scope, assembly)
+    _check_axes_listed(value, entries, statement, scope, assembly)
+    return value, entries
 
 
 def annotated(
@@ -139,8 +122,7 @@ def annotated(
             if ELLIPSIS in seen or dimensions:
                 raise reporter.error("LAM207", "`...` stands for leading axes, so it comes first, and once", node.span)
             seen.append(ELLIPSIS)
-            identity = tuple(assembly.identity(entry.axes) for entry in scope.ellipsis)
-            dimensions.append(Dimension((ELLIPSIS,), length_symbol(ELLIPSIS), identity, ELLIPSIS, is_ellipsis=True))
+            dimensions.append(ellipsis_dimension(scope, assembly))
             entries.extend(scope.ellipsis)
             continue
         factors = split_axes(node)
@@ -200,7 +182,7 @@ def order_is_settled(value: Expr) -> bool:
     tensor, and no tensor has them the other way round."""
     orders = [read.axes for read in _reads(value)]
     positions = [{axis: place for place, axis in enumerate(axes)} for axes in orders]
-    for first, second in zip(value.axes, value.axes[1:]):
+    for first, second in zip(value.axes[:-1], value.axes[1:], strict=True):
         verdicts = {order[first] < order[second] for order in positions if first in order and second in order}
         if verdicts != {True}:
             return False

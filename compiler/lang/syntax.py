@@ -7,8 +7,7 @@ Holds: every node carries its place in the text, which takes no part in equality
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import Literal, Union
 
 from ..spans import Span
@@ -59,7 +58,7 @@ class Unary(Node):
     """operator: neg not."""
 
     operator: str
-    operand: "Expression"
+    operand: Expression
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,8 @@ class Binary(Node):
     """operator: add sub mul div pow eq ne lt le gt ge and or."""
 
     operator: str
-    left: "Expression"
-    right: "Expression"
+    left: Expression
+    right: Expression
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Read(Node):
 
     source: Name
     boundary: Literal["zero", "wrap", "clamp", "reflect"] | None
-    indices: tuple["Expression | Ellipsis", ...]
+    indices: tuple[Expression | Ellipsis, ...]
 
 
 @dataclass(frozen=True)
@@ -85,14 +84,14 @@ class SizeArgument(Node):
     """`O = 4*D` in a layer call."""
 
     name: str
-    value: "Expression"
+    value: Expression
 
 
 @dataclass(frozen=True)
 class Call(Node):
     function: Name
     axes: tuple[AxisName, ...]
-    arguments: tuple["Expression", ...]
+    arguments: tuple[Expression, ...]
     sizes: tuple[SizeArgument, ...]
 
 
@@ -101,15 +100,15 @@ class Range(Node):
     """`k < K` (low is None) or `k in a..b`: a running index of a reduction."""
 
     name: str
-    low: "Expression | None"
-    high: "Expression"
+    low: Expression | None
+    high: Expression
 
 
 @dataclass(frozen=True)
 class Reduction(Node):
     operation: str
     over: tuple[AxisName | Range, ...]
-    body: "Expression"
+    body: Expression
 
 
 @dataclass(frozen=True)
@@ -117,8 +116,8 @@ class Transform(Node):
     function: str
     source: AxisName
     target: AxisName
-    n: "Expression | None"
-    body: "Expression"
+    n: Expression | None
+    body: Expression
 
 
 @dataclass(frozen=True)
@@ -126,21 +125,21 @@ class Binding(Node):
     """`name = initial value` of a scan or an iterate."""
 
     name: str
-    initial: "Expression"
+    initial: Expression
 
 
 @dataclass(frozen=True)
 class Scan(Node):
     axis: AxisName
     binding: Binding
-    body: "Expression"
+    body: Expression
 
 
 @dataclass(frozen=True)
 class Iterate(Node):
-    count: "Expression"
+    count: Expression
     bindings: tuple[Binding, ...]
-    bodies: tuple["Expression", ...]
+    bodies: tuple[Expression, ...]
 
 
 Expression = Union[Number, Name, AxisName, AxisFunction, Unary, Binary, Read, Call, Reduction, Transform, Scan, Iterate]
@@ -255,25 +254,31 @@ Item = Union[Use, Const, Def, Layer]
 
 @dataclass(frozen=True)
 class File:
-    """A whole file. `name` is its path, or "<text>"."""
+    """A whole file. `name` is its path, or "<text>".
+
+    Only while mistakes are collected can a file have `damage`: the places of statements that could not be read and were left out,
+    and the names that those seem to define.
+    """
 
     name: str
     items: tuple[Item, ...]
     text: str = field(compare=False, repr=False)
+    damage: tuple[Span, ...] = ()
+    damaged_names: tuple[str, ...] = ()
+
+    def is_damaged(self, layer: Layer) -> bool:
+        """Whether a statement of the layer was left out."""
+        first, last = (layer.span.line, layer.span.column), (layer.span.end_line, layer.span.end_column)
+        return any(first <= (span.line, span.column) < last for span in self.damage)
 
 
 def children(node: Node) -> tuple[Node, ...]:
     """The nodes directly below a node, in the order of its fields."""
     found: list[Node] = []
-    for name in _field_names(type(node)):
+    for name in node.__dataclass_fields__:
         value = getattr(node, name)
         if isinstance(value, Node):
             found.append(value)
         elif isinstance(value, tuple):
             found.extend(item for item in value if isinstance(item, Node))
     return tuple(found)
-
-
-@lru_cache(maxsize=None)
-def _field_names(kind: type[Node]) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(kind) if f.name != "span")

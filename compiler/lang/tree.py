@@ -53,7 +53,7 @@ _Piece = Union[Token, _Spanned]
 
 
 @v_args(inline=True)
-class TreeBuilder(Transformer_NonRecursive):  # type: ignore[type-arg]
+class TreeBuilder(Transformer_NonRecursive):
     """Makes nodes. Malformed constructs go to the reporter, and a stand-in takes their place."""
 
     def __init__(self, file: str, text: str, reporter: Reporter) -> None:
@@ -344,7 +344,7 @@ class TreeBuilder(Transformer_NonRecursive):  # type: ignore[type-arg]
 
     def layer(self, word: Token, name: Token, *rest: Any) -> syntax.Layer:
         sizes = rest[0] if isinstance(rest[0], tuple) else ()
-        statements = tuple(item for item in rest[:-1] if isinstance(item, syntax.Node))
+        statements: Any = tuple(item for item in rest[:-1] if isinstance(item, syntax.Node))
         span = self._span(word, rest[-1])
         return syntax.Layer(span, self._name(name), sizes, statements, self._text[word.start_pos : rest[-1].end_pos])
 
