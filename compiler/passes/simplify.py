@@ -272,15 +272,43 @@ def _reduce(builder: Builder, value: int, operation: str, over: tuple[str, ...])
         return builder.reduce("sum", node.operands[0], (*over, *node.attribute("over")))
     if node.kind != "real" or node.op not in ("mul", "neg"):
         return None
+    if node.op == "neg":
+        return builder.add("neg", (builder.reduce("sum", node.operands[0], over),))
+    axes = builder.nodes
     factors = product_factors(builder, value)
-    inside = [factor for factor in factors if set(builder.nodes[factor].axes) & set(over)]
-    outside = [factor for factor in factors if not set(builder.nodes[factor].axes) & set(over)]
-    if not outside or not inside:
+    outside = {f for f in factors if not set(axes[f].axes) & set(over)}
+    inner_over = over
+    if not outside:
+        # sum over a, b of f[a] * g[a, b] = sum over a of f[a] * sum over b of g[a, b]
+        partial = {f for f in factors if not set(over) <= set(axes[f].axes)}
+        lacked = {axis for f in partial for axis in over if axis not in axes[f].axes}
+        rest = [f for f in factors if f not in partial]
+        inner_over = tuple(axis for axis in over if axis in lacked)
+        if not partial or not rest or len(inner_over) == len(over) or any(set(axes[f].axes) & lacked for f in partial):
+            return None
+        outside = partial
+    inner = _strip(builder, value, outside)
+    outer = [f for f in factors if f in outside]
+    if inner is None or not set(inner_over) <= set(axes[inner].axes):
         return None
-    inner = product(builder, inside)
-    if not set(over) <= set(builder.nodes[inner].axes):
+    summed = builder.add("mul", (product(builder, outer), builder.reduce("sum", inner, inner_over)))
+    return builder.reduce("sum", summed, tuple(axis for axis in over if axis not in inner_over))
+
+
+def _strip(builder: Builder, number: int, dropped: set[int]) -> int | None:
+    """The product tree without the dropped factors, its shape otherwise kept so that shared parts stay shared."""
+    if number in dropped:
         return None
-    return builder.add("mul", (product(builder, outside), builder.reduce("sum", inner, over)))
+    node = builder.nodes[number]
+    if node.op == "neg":
+        inner = _strip(builder, node.operands[0], dropped)
+        return builder.const(-1.0) if inner is None else builder.add("neg", (inner,))
+    if node.op != "mul":
+        return number
+    first, second = (_strip(builder, operand, dropped) for operand in node.operands)
+    if first is None or second is None:
+        return second if first is None else first
+    return builder.add("mul", (first, second))
 
 
 def _slice(builder: Builder, value: int, axis: str, position: int) -> int | None:

@@ -13,6 +13,7 @@ from typing import Any
 import sympy
 
 from ..ir.graph import Affine, Builder, GatherSlot, Graph, Output
+from ..ir.scalar_ops import SCALAR_OPS
 
 Replacements = dict[str, Affine]
 
@@ -161,3 +162,26 @@ def resolve_views(graph: Graph, builder: Builder) -> Graph:
 
     numbers = copy_into(builder, graph, hook)
     return builder.finish((Output(out.spec, numbers[out.node]) for out in graph.outputs), graph.level)
+
+
+def push_slice(builder: Builder, number: int, axis: str, position: int) -> int:
+    """The value at a fixed position of an axis: taken at the reads below it, or as a `slice` of what is opaque (a contraction)."""
+    node = builder.nodes[number]
+    if axis not in node.axes:
+        return number
+    attributes: dict[str, Any] = dict(node.attributes)
+    if node.op == "stack":
+        if attributes["axis"] == axis:
+            return node.operands[position]
+        return builder.add("stack", tuple(push_slice(builder, operand, axis, position) for operand in node.operands), **attributes)
+    if node.op == "index":
+        return builder.const(position)
+    if node.op == "read":
+        fixed = {axis: constant_index(position)}
+        attributes["indices"] = tuple(
+            index if isinstance(index, GatherSlot) else index.substitute(fixed) for index in attributes["indices"]
+        )
+        return builder.add("read", node.operands, label=node.name, span=node.span, **attributes)
+    if node.op in SCALAR_OPS or node.op == "reduce":
+        return builder.add(node.op, tuple(push_slice(builder, operand, axis, position) for operand in node.operands), **attributes)
+    return builder.add("slice", (number,), axis=axis, position=position)

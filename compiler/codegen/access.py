@@ -1,0 +1,60 @@
+"""Where a loop nest reads and writes: element offsets as sums of stride * loop variable.
+
+In: a place (buffer and index per dimension), buffers, axis lengths. Out: for each axis its stride in elements, and a constant offset, as sympy
+expressions; a strided buffer's strides are symbols named "stride <variable>".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sympy
+
+from ..ir.graph import Affine
+from ..lang.checked import Length
+from ..schedule.steps import Buffer, Place
+from .lengths import identifier
+
+
+@dataclass(frozen=True)
+class Access:
+    strides: tuple[tuple[str, Length], ...]
+    offset: Length
+
+    def stride(self, axis: str) -> Length:
+        for name, stride in self.strides:
+            if name == axis:
+                return stride
+        return sympy.Integer(0)
+
+
+def stride_variable(buffer: str, dimension: int) -> str:
+    """The name of the variable that holds a strided input's element stride."""
+    return f"stride_{identifier(buffer)}_{dimension}"
+
+
+def dimension_strides(buffer: Buffer) -> tuple[Length, ...]:
+    """Element strides of a buffer's dimensions."""
+    if buffer.strided:
+        return tuple(
+            sympy.Symbol(f"stride {stride_variable(buffer.name, d)}", integer=True) for d in range(len(buffer.dimensions))
+        )
+    strides: list[Length] = []
+    step: Length = sympy.Integer(1)
+    for length in reversed(buffer.dimensions):
+        strides.append(step)
+        step = step * length
+    return tuple(reversed(strides))
+
+
+def access(place: Place, buffers: Mapping[str, Buffer]) -> Access:
+    """Strides by axis and constant offset of a place."""
+    strides: dict[str, Length] = {}
+    offset: Length = sympy.Integer(0)
+    for index, step in zip(place.indices, dimension_strides(buffers[place.buffer]), strict=True):
+        assert isinstance(index, Affine)
+        offset = offset + step * index.offset
+        for axis, coefficient in index.terms:
+            strides[axis] = strides.get(axis, sympy.Integer(0)) + step * coefficient
+    return Access(tuple((axis, sympy.expand(stride)) for axis, stride in strides.items()), sympy.expand(offset))

@@ -1,0 +1,195 @@
+"""A whole program: kernels, the entry point that runs them in order, the arguments it takes.
+
+In: a graph and a signature. Out: a `Program`, its source self-contained (the runtime headers it needs are part of the text).
+What holds: the same graph, signature and version give the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from importlib import resources
+
+import jinja2
+import sympy
+
+from ..ir.fingerprint import fingerprint
+from ..ir.graph import Graph
+from ..lang.checked import Length
+from ..schedule.partition import schedule
+from ..schedule.program import Argument, Program, Signature
+from ..schedule.steps import KernelStep, ProductStep, Schedule
+from .access import stride_variable
+from .kernel import STORAGE_TYPES, KernelSource, kernel_source
+from .lengths import cpp_length, identifier, python_length
+from .version import VERSION
+
+_HEADERS = ("math_base.hpp", "math_double.hpp", "math_float.hpp", "math_special.hpp", "storage.hpp", "loops.hpp")
+
+
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    loader = jinja2.FunctionLoader(_template)
+    return jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+
+
+def _template(name: str) -> str:
+    return resources.files("lamina.templates.cpp").joinpath(name).read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def runtime_text() -> str:
+    """The runtime headers as one text, without include directives of each other."""
+    parts = []
+    for name in _HEADERS:
+        text = _template(name)
+        text = re.sub(r'^#include "[^"]*"\n', "", text, flags=re.MULTILINE).replace("#pragma once\n", "")
+        parts.append(text)
+    return "".join(parts)
+
+
+def generate(graph: Graph, signature: Signature, direction: str = "forward", text: str = "") -> Program:
+    """The C++ program of a math-level graph for tensors of this signature. Raises schedule.partition.NotLowered."""
+    plan = schedule(graph, signature)
+    return _Assembly(graph, plan, signature, direction, text).program()
+
+
+class _Assembly:
+    def __init__(self, graph: Graph, plan: Schedule, signature: Signature, direction: str, text: str) -> None:
+        self.graph = graph
+        self.plan = plan
+        self.signature = signature
+        self.direction = direction
+        self.text = text
+        self.lengths: dict[str, None] = {}
+        self.kernels: list[KernelSource] = []
+
+    def program(self) -> Program:
+        calls: list[str] = []
+        scratch: list[Length] = []
+        for step in self.plan.steps:
+            if isinstance(step, KernelStep):
+                kernel = kernel_source(self.plan, step)
+                self.kernels.append(kernel)
+                for name in kernel.lengths:
+                    self.lengths.setdefault(name)
+                stride = sympy.floor((kernel.scratch + 31) / 16) * 16 if kernel.scratch != 0 else sympy.Integer(0)
+                if kernel.scratch != 0:
+                    scratch.append(stride)
+                calls.append(self._kernel_call(kernel, stride))
+            else:
+                calls.append(self._product_call(step))
+        arguments = self._arguments(scratch)
+        strides = self._strides()
+        body = _environment().get_template("program.cpp.jinja").render(
+            banner=self._banner(),
+            runtime=runtime_text(),
+            real=STORAGE_TYPES[self.signature.compute],
+            kernels=[kernel.text for kernel in self.kernels],
+            symbol="lamina_run",
+            locals=self._locals(arguments, strides),
+            calls=calls,
+        )
+        return Program(
+            name=self.graph.name,
+            direction=self.direction,
+            target="cpp",
+            source=body,
+            symbol="lamina_run",
+            arguments=arguments,
+            integers=tuple(python_length(sympy.Symbol(name, integer=True, nonnegative=True)) for name in self._integer_names()),
+            strides=strides,
+            report=self._report(),
+        )
+
+    def _integer_names(self) -> list[str]:
+        return [name for name in self.lengths if not name.startswith("stride ")]
+
+    def _use(self, length: Length) -> str:
+        for symbol in sorted(length.free_symbols, key=lambda s: s.name):
+            self.lengths.setdefault(symbol.name)
+        return cpp_length(length)
+
+    def _strides(self) -> tuple[tuple[str, int], ...]:
+        return tuple(
+            (buffer.name, dimension)
+            for buffer in self.plan.buffers.values()
+            if buffer.strided
+            for dimension in range(len(buffer.dimensions))
+        )
+
+    def _arguments(self, scratch: list[Length]) -> tuple[Argument, ...]:
+        arguments = []
+        for buffer in self.plan.buffers.values():
+            dtype = self.signature.compute if buffer.dtype == "compute" else buffer.dtype
+            arguments.append(Argument(buffer.name, buffer.role, dtype, tuple(python_length(length) for length in buffer.dimensions)))
+        if scratch:
+            words = ", ".join(python_length(length) for length in scratch)
+            arguments.append(Argument("scratch", "temporary", "f64", ("threads", f"max({words}, 0)")))
+        return tuple(arguments)
+
+    def _kernel_call(self, kernel: KernelSource, stride: Length) -> str:
+        given = [f"at_{identifier(name)}" for name in kernel.buffers]
+        if kernel.scratch != 0:
+            given += ["scratch", self._use(stride)]
+        given += [cpp_length(sympy.Symbol(name, integer=True, nonnegative=True)) for name in kernel.lengths]
+        return f"{kernel.name}({', '.join([*given, 'threads'])});"
+
+    def _product_call(self, step: ProductStep) -> str:
+        def points(axes: Iterable[str]) -> str:
+            length: Length = sympy.Integer(1)
+            for axis in axes:
+                length = length * self.plan.lengths[axis]
+            return self._use(length)
+
+        m, n = step.m, step.n
+        left, right = step.left, step.right
+        order = [axis for index in step.result.indices for axis in index.axes]
+        if tuple(order) == (*step.batch, *n, *m) and n != m:
+            m, n, left, right = n, m, right, left
+        operands = []
+        for matrix in (left, right):
+            operands += [f"at_{identifier(matrix.place.buffer)}", "true" if matrix.transposed else "false"]
+        sizes = ", ".join(points(axes) for axes in (step.batch, m, n, step.k))
+        accumulate = "true" if step.accumulate else "false"
+        return f"lamina::product<Real>(services, {sizes}, {', '.join(operands)}, at_{identifier(step.result.buffer)}, {accumulate});"
+
+    def _locals(self, arguments: tuple[Argument, ...], strides: tuple[tuple[str, int], ...]) -> list[str]:
+        lines = []
+        names = self._integer_names()
+        for position, name in enumerate(names):
+            lines.append(f"const int64_t {cpp_length(sympy.Symbol(name, integer=True, nonnegative=True))} = integers[{position}];")
+        for position, (name, dimension) in enumerate(strides):
+            lines.append(f"const int64_t {stride_variable(name, dimension)} = integers[{len(names) + position}];")
+        for position, argument in enumerate(arguments):
+            if argument.name == "scratch":
+                lines.append(f"double* const scratch = static_cast<double*>(data[{position}]);")
+                continue
+            buffer = self.plan.buffers[argument.name]
+            constant = "const " if argument.role == "input" else ""
+            kind = STORAGE_TYPES[buffer.dtype]
+            lines.append(f"{constant}{kind}* const at_{identifier(argument.name)} = static_cast<{constant}{kind}*>(data[{position}]);")
+        lines.append("(void)services, (void)integers, (void)data;")
+        return lines
+
+    def _banner(self) -> list[str]:
+        lines = [f"Lamina {VERSION}: layer {self.graph.name}, {self.direction}, target cpp, reals computed in {self.signature.compute}"]
+        lines += [line for line in self.text.strip().splitlines()] if self.text else []
+        stored = ", ".join(f"{entry.name} {entry.dtype} {entry.layout}" for entry in self.signature.inputs)
+        lines.append(f"inputs: {stored or 'none'}")
+        lines.append("fused multiply-add: allowed (-ffp-contract=fast); reassociation: only in sums marked `omp simd reduction`")
+        lines.append("approximations: none")
+        lines.append(f"fingerprint: {fingerprint(self.graph)}")
+        return lines
+
+    def _report(self) -> tuple[tuple[str, str], ...]:
+        rows = []
+        for step in self.plan.steps:
+            if isinstance(step, KernelStep):
+                source = next(kernel for kernel in self.kernels if kernel.name == step.name)
+                rows.append((step.name, source.text.splitlines()[0].removeprefix("// ")))
+            else:
+                rows.append((step.name, f"matrix product over {'*'.join(step.k)}: {'*'.join(step.m)} x {'*'.join(step.n)}"))
+        rows += [("note", note) for note in self.plan.notes]
+        return tuple(rows)

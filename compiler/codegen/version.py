@@ -1,0 +1,3 @@
+"""The version that emitted sources name."""
+
+VERSION = "0.1.0"

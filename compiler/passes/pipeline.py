@@ -1,0 +1,35 @@
+"""The order of the passes, in one place.
+
+In: a graph as built. Out: the graph at level "math", ready to be scheduled, and its derivatives. Each step says why it stands where it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..ir.graph import Builder, Graph
+from .autodiff import differentiate
+from .simplify import simplify
+from .substitute import resolve_views
+from .unroll import recognize_and_unroll
+
+
+def _builder(graph: Graph) -> Builder:
+    return Builder(graph.name, graph.axes, graph.inputs, simplify)
+
+
+def optimize(graph: Graph) -> Graph:
+    """From level "layer" to level "math"."""
+    # views first: a read of a computed value hides the product that recognition looks for
+    graph = resolve_views(graph, _builder(graph))
+    # contractions before unrolling: a sum written out is no longer a matrix product
+    return recognize_and_unroll(graph, _builder(graph))
+
+
+def backward(graph: Graph, wanted: Sequence[str], given: Sequence[str] | None = None) -> Graph:
+    """Gradients of a math-level graph, at math level: Horner chains and contractions are differentiated as they are, then the sums
+    that the adjoints introduced are recognised in turn."""
+    derived = differentiate(graph, wanted, given=given)
+    # a scatter's adjoint reads a computed value; recognition again, for the weight gradients' matrix products
+    derived = resolve_views(derived, _builder(derived))
+    return recognize_and_unroll(derived, _builder(derived))

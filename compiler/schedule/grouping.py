@@ -1,0 +1,97 @@
+"""Sharing loop nests: which stores are computed together.
+
+In: stores whose operands are all readable (inputs, or values stored by earlier steps). Out: kernel steps in order.
+
+How: stores over the same iteration domain form one nest. Where a nest cannot be (a reduction over everything that is used at every point,
+say), the reductions in the way are stored by a nest of their own first; stores of values that follow a finished reduction come after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..ir.graph import Builder
+from .nest import cone_of, plan_nest, store_domain
+from .steps import KernelStep, Place, Store
+
+
+class Grouping:
+    """Plans kernels; `leaves` is shared with the caller and grows with every stored value that later steps may read."""
+
+    def __init__(self, builder: Builder, leaves: dict[int, Place], temporary: Callable[[str, tuple[str, ...]], Place]) -> None:
+        self.builder = builder
+        self.leaves = leaves
+        self.temporary = temporary
+        self.notes: list[str] = []
+        self._promised: dict[int, Place] = {}
+        self._count = 0
+
+    def promise(self, number: int, place: Place) -> None:
+        """The value will be stored by the next kernels and readable from then on."""
+        self._promised[number] = place
+
+    def kernels(self, stores: Sequence[Store]) -> list[KernelStep]:
+        steps = self._plan(stores)
+        self.leaves.update(self._promised)
+        self._promised.clear()
+        return steps
+
+    def _plan(self, stores: Sequence[Store]) -> list[KernelStep]:
+        groups: dict[tuple[str, ...], list[Store]] = {}
+        axes = tuple(self.builder.axes)
+        for store in stores:
+            domain = store_domain(self.builder.nodes, self.leaves, axes, store)
+            groups.setdefault(domain, []).append(store)
+        steps: list[KernelStep] = []
+        for group in groups.values():
+            steps.extend(self._nest(tuple(group)))
+        return steps
+
+    def _nest(self, stores: tuple[Store, ...]) -> list[KernelStep]:
+        nodes = self.builder.nodes
+        nest = plan_nest(nodes, tuple(self.builder.axes), self.leaves, stores)
+        if nest.cut:
+            first = [self._stored(number, stores) for number in nest.cut]
+            steps = self._plan([store for store, _ in first])
+            self.leaves.update({store.node: place for store, place in first})
+            own = {store for store, _ in first}
+            self.notes.append(f"{len(nest.cut)} reduction(s) stored before the values that use them at every point")
+            return steps + self._plan([store for store in stores if store not in own])
+        now = [store for store in stores if store not in nest.deferred]
+        extra: dict[int, Place] = {}
+        for store in nest.deferred:
+            for number in cone_of(nodes, self.leaves, [store.node]):
+                if number in nest.column or number in nest.row:
+                    own, place = self._stored(number, now)
+                    extra[number] = place
+                    if own not in now:
+                        now.append(own)
+        if not now:
+            if len(nest.deferred) == len(stores) == 1:
+                raise AssertionError(f"no nest computes {stores[0]}")
+            return [step for store in stores for step in self._nest((store,))]
+        steps = []
+        if now:
+            steps.append(KernelStep(self._name(), tuple(now), dict(self.leaves)))
+            self.leaves.update(extra)
+        if nest.deferred:
+            steps.extend(self._plan(nest.deferred))
+        return steps
+
+    def _stored(self, number: int, stores: Sequence[Store]) -> tuple[Store, Place]:
+        """A store of the reduction: one that is wanted anyway, else to a temporary."""
+        node = self.builder.nodes[number]
+        for store in stores:
+            if store.node == number and set(store.axes) == set(node.axes):
+                if all(index.terms and len(index.terms) == 1 for index in store.place.indices) and self._full(store.place):
+                    return store, store.place
+        place = self._promised.get(number) or self.temporary(node.name or node.attribute("operation"), node.axes)
+        return Store(number, place, node.axes), place
+
+    def _full(self, place: Place) -> bool:
+        """Whether a place is a temporary in the compute dtype (an output may be stored with fewer bits)."""
+        return place in self._promised.values()
+
+    def _name(self) -> str:
+        self._count += 1
+        return f"kernel_{self._count}"

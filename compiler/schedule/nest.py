@@ -1,0 +1,208 @@
+"""The shape of one loop nest: loop order, which loops are rows, which reductions finish within a row.
+
+In: stores over one iteration domain, with the places of values stored before. Out: a `Nest`.
+
+What holds in a nest without `cut` and `deferred`:
+- `outer` loops enumerate rows, divided among threads; `inner` loops run within a row, once a stage.
+- A row reduction sums over inner loops only; its result is known after the stage of its level and may be used in later stages.
+- A column reduction sums over outer loops as well, through a partial result a thread; it is stored and not used within the nest.
+- Every store is made at every point of all loops, or once a row, or is a reduction's own result.
+`cut` names reductions that must be stored by an earlier nest, `deferred` stores that must wait for a later one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..ir.graph import Affine, Node
+from .steps import Place, Store
+
+
+@dataclass(frozen=True)
+class Nest:
+    outer: tuple[str, ...]
+    inner: tuple[str, ...]
+    row: tuple[int, ...]
+    column: tuple[int, ...]
+    levels: Mapping[int, int]
+    cone: tuple[int, ...]
+    cut: tuple[int, ...] = ()
+    deferred: tuple[Store, ...] = ()
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        return self.outer + self.inner
+
+    @property
+    def stages(self) -> int:
+        """How many times the inner loops are run."""
+        return 1 + max((self.levels[number] for number in self.row), default=0)
+
+
+def is_leaf(nodes: Sequence[Node], leaves: Mapping[int, Place], number: int) -> bool:
+    """Whether a value is read from a buffer rather than computed in the nest."""
+    node = nodes[number]
+    return number in leaves or (node.op == "slice" and node.operands[0] in leaves) or node.op in ("read", "const", "index", "length")
+
+
+def cone_of(nodes: Sequence[Node], leaves: Mapping[int, Place], roots: Sequence[int]) -> tuple[int, ...]:
+    """Everything computed or read for the roots, in topological order."""
+    seen: set[int] = set()
+    pending = list(roots)
+    while pending:
+        number = pending.pop()
+        if number not in seen:
+            seen.add(number)
+            if not is_leaf(nodes, leaves, number):
+                pending.extend(nodes[number].operands)
+    return tuple(sorted(seen))
+
+
+def store_domain(nodes: Sequence[Node], leaves: Mapping[int, Place], axes: Sequence[str], store: Store) -> tuple[str, ...]:
+    """The axes of a store and of every reduction below it, in graph order."""
+    wanted = set(store.axes)
+    for number in cone_of(nodes, leaves, [store.node]):
+        if nodes[number].op == "reduce" and number not in leaves:
+            wanted.update(nodes[nodes[number].operands[0]].axes)
+    return tuple(axis for axis in axes if axis in wanted)
+
+
+def leaf_place(nodes: Sequence[Node], leaves: Mapping[int, Place], number: int) -> Place | None:
+    """Where a leaf is read: its own place, a read's, or that of the value a slice is taken of."""
+    if number in leaves:
+        return leaves[number]
+    node = nodes[number]
+    if node.op == "read":
+        return Place(nodes[node.operands[0]].attribute("name"), node.attribute("indices"))
+    if node.op == "slice":
+        fixed = {node.attribute("axis"): Affine((), node.attribute("position"))}
+        place = leaves[node.operands[0]]
+        return Place(place.buffer, tuple(index.substitute(fixed) for index in place.indices))
+    return None
+
+
+def _loop_order(
+    nodes: Sequence[Node], leaves: Mapping[int, Place], cone: Sequence[int], stores: Sequence[Store], domain: Sequence[str]
+) -> tuple[str, ...]:
+    """Storage order of the largest tensor accessed; axes it lacks where other tensors have them, else last."""
+    accesses = [place for number in cone if (place := leaf_place(nodes, leaves, number)) is not None]
+    accesses += [store.place for store in stores]
+    orders = [[axis for index in place.indices if isinstance(index, Affine) for axis in index.axes] for place in accesses]
+    orders.sort(key=lambda order: -len(set(order)))
+    result: list[str] = []
+    for order in orders:
+        position = 0
+        for axis in order:
+            if axis in result:
+                position = result.index(axis) + 1
+            elif axis in domain:
+                result.insert(position if result else 0, axis)
+                position += 1
+    return tuple(result) + tuple(axis for axis in domain if axis not in result)
+
+
+def plan_nest(nodes: Sequence[Node], axes: Sequence[str], leaves: Mapping[int, Place], stores: Sequence[Store]) -> Nest:
+    """The nest of stores that share one domain."""
+    cone = cone_of(nodes, leaves, [store.node for store in stores])
+    inside = set(cone)
+    reductions = [n for n in cone if nodes[n].op == "reduce" and n not in leaves]
+    wanted = {axis for store in stores for axis in store.axes}
+    wanted.update(axis for n in reductions for axis in nodes[nodes[n].operands[0]].axes)
+    domain = tuple(axis for axis in axes if axis in wanted)
+    order = _loop_order(nodes, leaves, cone, stores, domain)
+
+    users: dict[int, list[int]] = {number: [] for number in cone}
+    for number in cone:
+        if not is_leaf(nodes, leaves, number):
+            for operand in nodes[number].operands:
+                if operand in inside:
+                    users[operand].append(number)
+
+    def broadcasts_back(reduction: int) -> bool:
+        """Whether the result is used at more points than it has."""
+        kept = set(nodes[reduction].axes)
+        pending, seen = list(users[reduction]), set()
+        reached = {reduction}
+        while pending:
+            number = pending.pop()
+            if number in seen:
+                continue
+            seen.add(number)
+            reached.add(number)
+            if not set(nodes[number].axes) <= kept:
+                return True
+            pending.extend(users[number])
+        return any(store.node in reached and not set(store.axes) <= kept for store in stores)
+
+    body_axes = {n: set(nodes[nodes[n].operands[0]].axes) for n in reductions}
+    row = [n for n in reductions if broadcasts_back(n)]
+    partial = tuple(n for n in row if body_axes[n] != set(domain))
+    if partial:
+        return Nest(order, (), (), (), {}, cone, cut=_first(nodes, leaves, partial))
+    terminal = [n for n in reductions if n not in row]
+    if not row:
+        suffix = [
+            n
+            for n in terminal
+            if nodes[n].axes and body_axes[n] == set(domain) and set(order[-len(nodes[n].attribute("over")) :]) == set(nodes[n].attribute("over"))
+        ]
+        row = suffix
+        terminal = [n for n in terminal if n not in row]
+    if row:
+        outer_set = set(domain).intersection(*(nodes[n].axes for n in row))
+        if not outer_set:
+            return Nest(order, (), (), (), {}, cone, cut=_first(nodes, leaves, row))
+        outer = tuple(axis for axis in order if axis in outer_set)
+        inner = tuple(axis for axis in order if axis not in outer_set)
+        for n in list(terminal):
+            if body_axes[n] == set(domain) and outer_set <= set(nodes[n].axes):
+                row.append(n)
+                terminal.remove(n)
+        row.sort()
+    else:
+        outer, inner = order[:-1], order[-1:]
+        outer_set = set()
+
+    misplaced = [n for n in terminal if body_axes[n] != set(domain) and not (row and body_axes[n] == set(outer))]
+    nested = [n for n in misplaced if any(r in cone_of(nodes, leaves, [nodes[n].operands[0]]) for r in reductions)]
+    if nested:
+        below = [r for n in nested for r in cone_of(nodes, leaves, [nodes[n].operands[0]]) if r in reductions]
+        return Nest(order, (), (), (), {}, cone, cut=_first(nodes, leaves, sorted(set(below))))
+
+    levels: dict[int, int] = {}
+    for number in cone:
+        if is_leaf(nodes, leaves, number):
+            levels[number] = 0
+        else:
+            level = max((levels[operand] for operand in nodes[number].operands), default=0)
+            levels[number] = level + 1 if number in row else level
+    deferred = []
+    for store in stores:
+        if store.node in terminal:
+            if store.node in misplaced or set(store.axes) != set(nodes[store.node].axes):
+                deferred.append(store)
+        elif any(n in terminal for n in cone_of(nodes, leaves, [store.node])):
+            deferred.append(store)
+        elif store.node in row:
+            if set(store.axes) != set(nodes[store.node].axes):
+                deferred.append(store)
+        elif set(store.axes) != set(domain) and not (row and set(store.axes) == outer_set):
+            deferred.append(store)
+        elif row and set(store.axes) == outer_set and _within_row(nodes, leaves, store, row, outer_set):
+            deferred.append(store)
+    return Nest(outer, inner, tuple(row), tuple(n for n in terminal if n not in misplaced), levels, cone, deferred=tuple(deferred))
+
+
+def _within_row(
+    nodes: Sequence[Node], leaves: Mapping[int, Place], store: Store, row: Sequence[int], outer: set[str]
+) -> bool:
+    """Whether a once-a-row store uses a row reduction that keeps inner axes."""
+    return any(n in row and not set(nodes[n].axes) <= outer for n in cone_of(nodes, leaves, [store.node]))
+
+
+def _first(nodes: Sequence[Node], leaves: Mapping[int, Place], reductions: Sequence[int]) -> tuple[int, ...]:
+    """Those reductions that need none of the others."""
+    wanted = set(reductions)
+    first = [n for n in reductions if not (set(cone_of(nodes, leaves, [nodes[n].operands[0]])) & wanted)]
+    return tuple(first)

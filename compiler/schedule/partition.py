@@ -1,0 +1,261 @@
+"""From a graph to steps: which values are stored, and which loop nests and matrix products compute them.
+
+In: a math-level graph and a signature (storage dtypes and layouts). Out: a `Schedule`.
+
+How: contractions are products over stored operands; they divide the graph into phases. Within a phase, results with the same iteration
+domain share a loop nest (`grouping.py`). Everything that is not stored is computed again where it is needed, in registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..ir.graph import Builder, Graph, Output, entry_length, whole_index
+from ..lang.checked import Entry
+from ..passes.simplify import simplify
+from ..passes.substitute import constant_index, copy_into, push_slice, renamed_axis
+from .grouping import Grouping
+from .products import as_matrix, product_axes, stacked_axes, stored_order
+from .program import Signature
+from .steps import Buffer, Matrix, Place, ProductStep, Schedule, Step, Store
+from .tiles import tile_loop
+
+
+class NotLowered(Exception):
+    """An op that no step can compute yet; the message names it."""
+
+
+KERNEL_OPS_REFUSED = ("scatter", "view", "transform", "scan", "carried")
+
+
+def schedule(graph: Graph, signature: Signature) -> Schedule:
+    """The steps that compute the graph for tensors of this signature. Raises NotLowered."""
+    return _Partition(graph, signature).run()
+
+
+class _Partition:
+    def __init__(self, graph: Graph, signature: Signature) -> None:
+        self.graph = graph
+        self.compute = signature.compute
+        self.builder = Builder(graph.name, graph.axes, graph.inputs, simplify)
+        numbers = copy_into(self.builder, graph)
+        self.outputs = tuple(Output(out.spec, numbers[out.node]) for out in graph.outputs)
+        lengths = self.builder.lengths
+        self.buffers: dict[str, Buffer] = {}
+        for spec in graph.inputs:
+            given = signature.input(spec.name)
+            dimensions = tuple(entry_length(entry, lengths) for entry in spec.entries)
+            self.buffers[spec.name] = Buffer(spec.name, "input", self._stored(given.dtype), dimensions, given.layout == "strided")
+        for out in self.outputs:
+            dimensions = tuple(entry_length(entry, lengths) for entry in out.spec.entries)
+            dtype = self._stored(self._output_dtype(out, signature))
+            self.buffers[out.spec.name] = Buffer(out.spec.name, "output", dtype, dimensions)
+        self.leaves: dict[int, Place] = {}
+        self.steps: list[Step] = []
+        self.grouping = Grouping(self.builder, self.leaves, self._temporary)
+
+    def _stored(self, dtype: str) -> str:
+        return "compute" if dtype == self.compute else dtype
+
+    def _output_dtype(self, out: Output, signature: Signature) -> str:
+        """An out has the call's dtype; a gradient its tensor's; a saved value the compute dtype."""
+        if out.spec.role == "gradient":
+            source = out.spec.name.removeprefix("grad_")
+            if source in self.buffers:
+                return self.buffers[source].dtype
+        if out.spec.dtype == "float":
+            return signature.dtype
+        return self.compute if out.spec.dtype == "compute" else out.spec.dtype
+
+    # -------------------------------------------------------------------------------------------- the whole
+
+    def run(self) -> Schedule:
+        stores = [store for out in self.outputs for store in self._output_stores(out)]
+        cone = self._cone([store.node for store in stores])
+        products = self._products(cone)
+        phases = self._phases(cone, products)
+        direct = self._place_products(products, stores)
+        stores = [store for store in stores if store.node not in direct or self.leaves[store.node].buffer != store.place.buffer]
+        last = max([phases[store.node] for store in stores] + [0] + [phases[p] for p in products])
+        for phase in range(last + 1):
+            wanted = [store for store in stores if phases.get(store.node, 0) == phase]
+            operands = [p for p in products if phases[p] == phase + 1]
+            prepared = [self._prepare(p) for p in operands]
+            for _, operand_stores in prepared:
+                wanted.extend(operand_stores)
+            wanted.extend(self._carried_reductions(cone, phases, phase))
+            unique = tuple(dict.fromkeys(wanted))
+            self.steps.extend(self.grouping.kernels(unique))
+            self.steps.extend(step for steps, _ in prepared for step in steps)
+        steps, buffers, tile = tile_loop(tuple(self.steps), self.buffers, self.builder)
+        return Schedule(
+            self.graph.name, tuple(self.builder.nodes), self.builder.lengths, buffers, steps, tile, tuple(self.grouping.notes)
+        )
+
+    def _cone(self, roots: Iterable[int]) -> list[int]:
+        seen: set[int] = set()
+        pending = list(roots)
+        while pending:
+            number = pending.pop()
+            if number not in seen:
+                seen.add(number)
+                pending.extend(self.builder.nodes[number].operands)
+        for number in sorted(seen):
+            node = self.builder.nodes[number]
+            if node.op in KERNEL_OPS_REFUSED:
+                raise NotLowered(node.op)
+            if node.kind == "complex":
+                raise NotLowered("complex values")
+            if node.op == "read":
+                self._check_read(number)
+        return sorted(seen)
+
+    def _check_read(self, number: int) -> None:
+        node = self.builder.nodes[number]
+        if len(node.operands) > 1:
+            raise NotLowered("a read at the index given by a tensor")
+        if node.attribute("boundary") is not None:
+            raise NotLowered(f"a read through {node.attribute('boundary')}(...)")
+
+    # -------------------------------------------------------------------------------------------- stores
+
+    def _output_stores(self, out: Output) -> list[Store]:
+        lengths = self.builder.lengths
+        indices = tuple(whole_index(entry, lengths) for entry in out.spec.entries)
+        axes = tuple(axis for entry in out.spec.entries for axis in entry.axes)
+        return self._unstacked(out.node, Place(out.spec.name, indices), axes)
+
+    def _unstacked(self, number: int, place: Place, axes: tuple[str, ...]) -> list[Store]:
+        """One store, or, where the value is written out along an axis, one a position."""
+        stacked = [axis for axis in stacked_axes(self.builder, number) if axis in axes]
+        if not stacked:
+            return [Store(number, place, self.builder.sorted_axes(axes))]
+        axis = stacked[0]
+        rest = tuple(other for other in axes if other != axis)
+        stores = []
+        for position in range(int(self.builder.lengths[axis])):
+            value = push_slice(self.builder, number, axis, position)
+            fixed = {axis: constant_index(position)}
+            indices = tuple(index.substitute(fixed) for index in place.indices)
+            stores.extend(self._unstacked(value, Place(place.buffer, indices), rest))
+        return stores
+
+    def _temporary(self, stem: str, axes: tuple[str, ...], dtype: str = "compute") -> Place:
+        """A new buffer over the axes, and the place of a value in it."""
+        name, count = f"{stem}", 2
+        while name in self.buffers:
+            name, count = f"{stem}_{count}", count + 1
+        lengths = self.builder.lengths
+        self.buffers[name] = Buffer(name, "temporary", dtype, tuple(lengths[axis] for axis in axes))
+        return Place(name, tuple(renamed_axis(axis) for axis in axes))
+
+    # -------------------------------------------------------------------------------------------- products
+
+    def _products(self, cone: list[int]) -> list[int]:
+        return [number for number in cone if self.builder.nodes[number].op == "contract"]
+
+    def _phases(self, cone: list[int], products: list[int]) -> dict[int, int]:
+        phases: dict[int, int] = {}
+        for number in cone:
+            node = self.builder.nodes[number]
+            phase = max((phases[operand] for operand in node.operands), default=0)
+            phases[number] = phase + 1 if node.op == "contract" else phase
+        return phases
+
+    def _carried_reductions(self, cone: list[int], phases: dict[int, int], phase: int) -> list[Store]:
+        """Reductions of this phase that a later phase needs: stored, not computed again."""
+        stores = []
+        users: dict[int, int] = {}
+        for number in cone:
+            for operand in self.builder.nodes[number].operands:
+                users[operand] = max(users.get(operand, 0), phases[number])
+        for number in cone:
+            node = self.builder.nodes[number]
+            if node.op == "reduce" and phases[number] == phase and self._needed_later(cone, phases, number, phase):
+                place = self._temporary(node.name or "sum", node.axes)
+                stores.append(Store(number, place, node.axes))
+                self.grouping.promise(number, place)
+        return stores
+
+    def _needed_later(self, cone: list[int], phases: dict[int, int], reduction: int, phase: int) -> bool:
+        reached = {reduction}
+        for number in cone:
+            node = self.builder.nodes[number]
+            if number > reduction and node.op != "contract" and any(operand in reached for operand in node.operands):
+                if phases[number] > phase:
+                    return True
+                reached.add(number)
+        return False
+
+    def _place_products(self, products: list[int], stores: list[Store]) -> set[int]:
+        """Gives every product's result a place: an output it is stored to as it is, else a temporary. Gives the former."""
+        self.product_axes = {}
+        direct: set[int] = set()
+        for number in products:
+            node = self.builder.nodes[number]
+            orders = [stored_order(self.builder, operand, self.buffers) for operand in node.operands]
+            axes = product_axes(self.builder, number, orders)
+            self.product_axes[number] = axes
+            for store in stores:
+                order = self._plain_order(store)
+                buffer = self.buffers[store.place.buffer]
+                if store.node == number and order is not None and buffer.dtype == "compute":
+                    if as_matrix(store.place, order, axes.batch, axes.m, axes.n) is not None:
+                        self.leaves[number] = store.place
+                        direct.add(number)
+                        break
+            else:
+                first = axes.m + axes.n if self._earlier(axes.m, axes.n) else axes.n + axes.m
+                self.leaves[number] = self._temporary(node.name or "product", axes.batch + first)
+        return direct
+
+    def _earlier(self, first: tuple[str, ...], second: tuple[str, ...]) -> bool:
+        order = list(self.builder.axes)
+        return min(order.index(axis) for axis in first) < min(order.index(axis) for axis in second)
+
+    def _plain_order(self, store: Store) -> tuple[str, ...] | None:
+        lengths = self.builder.lengths
+        order: list[str] = []
+        for index in store.place.indices:
+            if not index.terms or index != whole_index(Entry(index.axes), lengths):
+                return None
+            order.extend(index.axes)
+        return tuple(order)
+
+    def _prepare(self, number: int) -> tuple[list[Step], list[Store]]:
+        """The product step of a contraction, and the stores of the operands that have to be computed for it."""
+        node = self.builder.nodes[number]
+        axes = self.product_axes[number]
+        stores: list[Store] = []
+        left = self._operand(node.operands[0], axes.batch, axes.m, axes.k, stores)
+        right = self._operand(node.operands[1], axes.batch, axes.n, axes.k, stores)
+        name = node.name or "product"
+        step = ProductStep(name, number, axes.batch, axes.m, axes.n, axes.k, left, right, self.leaves[number])
+        return [step], stores
+
+    def _operand(
+        self, number: int, batch: tuple[str, ...], rows: tuple[str, ...], columns: tuple[str, ...], stores: list[Store]
+    ) -> Matrix:
+        order = stored_order(self.builder, number, self.buffers)
+        node = self.builder.nodes[number]
+        if order is not None:
+            place = Place(self.builder.nodes[node.operands[0]].attribute("name"), node.attribute("indices"))
+            matrix = as_matrix(place, order, batch, rows, columns)
+            if matrix is not None:
+                return matrix
+        known = self.leaves.get(number)
+        if known is not None:
+            matrix = as_matrix(known, [index.axes[0] for index in known.indices], batch, rows, columns)
+            if matrix is not None:
+                return matrix
+        wanted = (rows + columns) if self._earlier(rows, columns) else (columns + rows)
+        present = tuple(axis for axis in batch + wanted if axis in node.axes)
+        if present != batch + wanted:
+            raise NotLowered("a product whose operand does not vary along all its axes")
+        place = self._temporary(node.name or "operand", present)
+        stores.extend(self._unstacked(number, place, present))
+        if number not in self.leaves:
+            self.grouping.promise(number, place)
+        matrix = as_matrix(place, present, batch, rows, columns)
+        assert matrix is not None
+        return matrix

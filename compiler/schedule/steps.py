@@ -1,0 +1,114 @@
+"""What a scheduled layer is made of.
+
+In: nothing; frozen records only. Out: `Schedule`, a list of steps over buffers, made by `partition.py` and read by the code generator.
+
+What holds: every buffer is written by the steps before the first step that reads it; a step's loops run over the union of its stores'
+axes and its reductions' axes; within a kernel step no store is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Union
+
+from ..ir.graph import Affine, Node
+from ..lang.checked import Length
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A stored tensor: row-major dimensions of the given lengths, or arbitrary strides passed at the call where `strided`.
+
+    role: input, output, temporary. dtype: a storage dtype, or "compute" for the kernel's own precision.
+    """
+
+    name: str
+    role: str
+    dtype: str
+    dimensions: tuple[Length, ...]
+    strided: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value that another step has stored is read: a buffer and an index for each of its dimensions."""
+
+    buffer: str
+    indices: tuple[Affine, ...]
+
+
+@dataclass(frozen=True)
+class Store:
+    """Write the value `node` to `place`, at every point of `axes` (the value's own and those it is broadcast along).
+
+    With `accumulate` the value is added to what is there.
+    """
+
+    node: int
+    place: Place
+    axes: tuple[str, ...]
+    accumulate: bool = False
+
+
+@dataclass(frozen=True)
+class KernelStep:
+    """One loop nest: stores, and the places of values computed by earlier steps."""
+
+    name: str
+    stores: tuple[Store, ...]
+    leaves: Mapping[int, Place]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """An operand of a product: a buffer whose dimensions fall into (batch, rows, columns), each a run of adjacent axes.
+
+    `transposed`: stored as (batch, columns, rows).
+    """
+
+    place: Place
+    transposed: bool
+
+
+@dataclass(frozen=True)
+class ProductStep:
+    """result[batch, m, n] (+)= sum over k of left[batch, m, k] * right[batch, n, k], all in the compute dtype, row-major."""
+
+    name: str
+    node: int
+    batch: tuple[str, ...]
+    m: tuple[str, ...]
+    n: tuple[str, ...]
+    k: tuple[str, ...]
+    left: Matrix
+    right: Matrix
+    result: Place
+    accumulate: bool = False
+
+
+Step = Union[KernelStep, ProductStep]
+
+
+@dataclass(frozen=True)
+class TileLoop:
+    """Steps first..last-1 run once a tile of `axis`, `extent` long; buffers in `tiled` hold one tile of it."""
+
+    axis: str
+    extent: int
+    first: int
+    last: int
+    tiled: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The nodes that steps refer to, axis lengths, buffers in order (inputs, outputs, temporaries) and steps in order."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    lengths: Mapping[str, Length]
+    buffers: Mapping[str, Buffer]
+    steps: tuple[Step, ...]
+    tile: TileLoop | None
+    notes: tuple[str, ...] = ()
