@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 GROUPS = 8
-PATCH = 2
+# Overlapping patches of 4 x 4 pixels, 2 apart: 9 tokens an image.
+IMAGE, PATCH, STRIDE = 8, 4, 2
 PEAK_RATE = 6e-3
 # The formula of the paper; a and b start from coefficients fitted for this form.
 FORM = "B"
@@ -102,7 +103,8 @@ class VisionTransformer(nn.Module):
     def __init__(self, activation: Activation, width: int = 64, depth: int = 2, heads: int = 4) -> None:
         super().__init__()
         self.embed = nn.Linear(PATCH * PATCH, width)
-        self.position = nn.Parameter(torch.randn(64 // PATCH**2, width) * 0.02)
+        tokens = ((IMAGE - PATCH) // STRIDE + 1) ** 2
+        self.position = nn.Parameter(torch.randn(tokens, width) * 0.02)
         self.blocks = nn.ModuleList(Block(width, 4 * width, heads, activation) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, 10)
@@ -111,7 +113,7 @@ class VisionTransformer(nn.Module):
             block.initialise()
 
     def forward(self, images: Tensor) -> Tensor:
-        patches = images.unfold(1, PATCH, PATCH).unfold(2, PATCH, PATCH).flatten(3).flatten(1, 2)
+        patches = images.unfold(1, PATCH, STRIDE).unfold(2, PATCH, STRIDE).flatten(3).flatten(1, 2)
         x = self.embed(patches) + self.position
         for block in self.blocks:
             x = block(x)
