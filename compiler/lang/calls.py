@@ -325,11 +325,12 @@ def _bound(call: _Call, declaration: syntax.Declaration, readable: Readable) -> 
         factors = split_axes(pair.node)
         if factors is not None:
             entry = Entry(tuple(scope.axes[factor.name].name for factor in factors))
-            dimensions.append(Dimension((entry,), pair.dimension.length, (assembly.identity(entry.axes),), text))
+            dimensions.append(Dimension((entry,), assembly.entry_length(entry), (assembly.identity(entry.axes),), text))
         else:
             axis = f"{scope.prefix}{declaration.name.name}.{position}"
-            assembly.add_axis(axis, pair.dimension.length)
-            dimensions.append(Dimension((Entry((axis,)),), pair.dimension.length, None, text))
+            length = integer(pair.node, scope, assembly.reporter)
+            assembly.add_axis(axis, length)
+            dimensions.append(Dimension((Entry((axis,)),), length, None, text))
     return Readable(declaration.name.name, readable.source, readable.kind, tuple(dimensions))
 
 

@@ -35,7 +35,9 @@ def load(spec: str | Path, layer: str | None = None, sizes: Mapping[str, int] | 
     workspace = Workspace(reporter)
     try:
         module, named = workspace.open(spec)
-        reporter.raise_if_any()
+        if reporter.diagnostics:
+            _check_all(module, reporter)
+            reporter.raise_if_any()
         return _check_one(module, layer or named, sizes or {}, reporter)
     except RecursionError:
         raise _stack_exhausted(str(spec)) from None
@@ -62,15 +64,23 @@ def check_file(file: syntax.File, resolve_use: ResolveUse | None = None) -> tupl
     workspace = Workspace(reporter, resolve_use)
     try:
         module = workspace.module_of(file)
-        layers = []
-        for layer in module.layers:
-            trial = reporter.branch()
-            found = _check_layer(layer, module, {}, trial)
-            if reporter.merge(trial, without="LAM307") and found is not None:
-                layers.append(found)
+        layers = _check_all(module, reporter)
     except RecursionError:
         raise _stack_exhausted(file.name) from None
     reporter.raise_if_any()
+    return layers
+
+
+def _check_all(module: Module, reporter: Reporter) -> tuple[CheckedLayer, ...]:
+    """Every layer that can be checked with its sizes' defaults; the mistakes of the others go to the reporter."""
+    layers = []
+    for layer in module.layers:
+        if module.file.is_damaged(layer):
+            continue
+        trial = reporter.branch()
+        found = _check_layer(layer, module, {}, trial)
+        if reporter.merge(trial, without="LAM307") and found is not None:
+            layers.append(found)
     return tuple(layers)
 
 
@@ -86,8 +96,9 @@ def _check_one(module: Module, wanted: str | None, sizes: Mapping[str, int], rep
     layer = _choose(module, wanted, reporter)
     _check_size_arguments(layer, sizes)
     found = _check_layer(layer, module, sizes, reporter)
-    reporter.raise_if_any()
-    assert found is not None
+    if found is None:
+        _check_all(module, reporter)
+        raise SpecError(reporter.diagnostics)
     return found
 
 

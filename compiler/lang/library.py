@@ -94,7 +94,7 @@ class Workspace:
         if file.name in self._modules:
             return self._modules[file.name]
         self._reporter.add_source(file.name, file.text)
-        module = Module(file, prelude(), library_names=library_names)
+        module = Module(file, prelude(), broken=frozenset(file.damaged_names), library_names=library_names)
         self._modules[file.name] = module
         self._open.append(file.name)
         for item in file.items:

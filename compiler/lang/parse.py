@@ -178,7 +178,7 @@ def _expected(accepted: frozenset[str]) -> str:
     if {"NUMBER", "LPAR", "NAME"} <= rest:
         words.append("an expression")
         rest -= _EXPRESSION_START | {"NUMBER", "NAME", "AXIS"}
-    elif rest >= {"PLUS", "STAR"}:
+    elif rest & _OPERATORS:
         words.append("an operator")
         rest -= _OPERATORS | {"OPEN_BRACKET", "LSQB", "LPAR"}
     if rest >= _STATEMENTS:
