@@ -58,10 +58,10 @@ def result_type(builder: Builder, op: str, operands: tuple[int, ...], attributes
         for axis in node.axes:
             union.setdefault(axis)
     axes = tuple(union)
+    if op != "read" and any(node.op in ("input", "view") for node in nodes):
+        raise ValueError(f"{op} cannot take a stored tensor; read it first")
     if op in SCALAR_OPS:
         return _scalar_type(op, [node.kind for node in nodes]), axes
-    if any(node.op in ("input", "view") for node in nodes) and op not in ("read",):
-        raise ValueError(f"{op} cannot take a stored tensor; read it first")
     if op == "input":
         return dtype_kind(builder.inputs[attributes["name"]].dtype), ()
     if op == "const":
