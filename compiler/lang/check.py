@@ -159,7 +159,7 @@ def _check_layer(layer: syntax.Layer, module: Module, sizes: Mapping[str, int], 
         if not any(isinstance(statement, syntax.Out) for statement in layer.statements):
             reporter.error("LAM605", f"layer `{layer.name.name}` has no `out`", layer.name.span, "at least one `out`")
         if len(reporter.diagnostics) == before:
-            check_solvable(layer, assembly)
+            check_solvable(layer, scope, assembly)
     except Failed:
         pass
     if len(reporter.diagnostics) > before:

@@ -262,7 +262,7 @@ def refuse_repetition(node: syntax.AxisName, seen: list[str], assembly: Assembly
 # ---------------------------------------------------------------------------------------------- lengths solved at the call
 
 
-def check_solvable(layer: syntax.Layer, assembly: Assembly) -> None:
+def check_solvable(layer: syntax.Layer, scope: Scope, assembly: Assembly) -> None:
     """Refuses length symbols that the shapes of the tensors do not determine."""
     stored: list[tuple[Length, Tensor]] = []
     for tensor in assembly.tensors:
@@ -293,11 +293,22 @@ def check_solvable(layer: syntax.Layer, assembly: Assembly) -> None:
                 f"`{lengths.text_of(length)}`",
                 f"make {names[0]} a size of the layer, or an axis of its own in another tensor",
             )
-    used = sorted({name for length in assembly.axes.values() for name in lengths.symbols_of(length)} - solved - reported)
-    for name in used:
+    for size in layer.sizes:
+        value = scope.sizes[size.name]
+        names = [name for name in lengths.symbols_of(value) if name not in solved and name not in reported]
+        if names:
+            reported.update(names)
+            assembly.reporter.error(
+                "LAM307",
+                f"size `{size.name}` has no value, and no tensor of the layer has it for a length",
+                size.span,
+                hint=f"give it a value: lamina.compile(..., sizes={{'{names[0]}': ...}}), or a default: `{size.name} = 4`",
+            )
+    used = {name for length in assembly.axes.values() for name in lengths.symbols_of(length)}
+    for name in sorted(used - solved - reported):
         assembly.reporter.error(
             "LAM209",
             f"no tensor of the layer determines the length `{name}`",
             layer.name.span,
-            hint=f"give it a value: lamina.compile(..., sizes={{'{name}': ...}})",
+            hint="make it a size of the layer, or the length of an axis of a tensor",
         )

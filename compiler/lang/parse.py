@@ -89,7 +89,8 @@ def parse_with(text: str, file: str, reporter: Reporter) -> syntax.File:
         except UnexpectedInput as error:
             _report(error, text, file, reporter)
             remaining, start, end = _repair(remaining, error)
-            damage.append(_span_at(text, start, 1, file))
+            if end > start:
+                damage.append(_span_at(text, start, 1, file))
             names += _DEFINED.findall(text[start:end])
             continue
         built: syntax.File = TreeBuilder(file, text, reporter).transform(tree)

@@ -87,10 +87,10 @@ def _spread(
         axes = ", ".join(f"`{name}`" for name in body.axes)
         raise checker.reporter.error(
             "LAM208",
-            f"the expression has no axis `{item.name}` to take the {node.operation} over",
+            f"the expression has no axis `{axis}` to take the {node.operation} over",
             item.span,
             f"one of its axes: {axes}" if axes else "an expression with axes",
-            f"`{item.name}`",
+            f"`{axis}`",
         )
     span = item.span
     always = checker.apply("ge", OPERATORS["ge"], (checker.index_value(axis, 0, span), checker.number(0, span)), (span, span), span)
