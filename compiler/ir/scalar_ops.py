@@ -352,12 +352,16 @@ _define(
 
 def _bspline(degree: Any, t: Any) -> Any:
     """Cardinal B-spline of the given degree on 0..degree+1, by the Cox-de Boor recurrence."""
-    degree = int(numpy.max(degree)) if numpy.size(degree) else 0
-    t = numpy.asarray(t, dtype=numpy.float64)
-    pieces = [((t >= j) & (t < j + 1)).astype(numpy.float64) for j in range(degree + 1)]
-    for p in range(1, degree + 1):
-        pieces = [((t - j) * pieces[j] + (j + p + 1 - t) * pieces[j + 1]) / p for j in range(degree + 1 - p)]
-    return pieces[0]
+    degree, t = numpy.broadcast_arrays(numpy.asarray(degree).astype(numpy.int64), numpy.asarray(t, dtype=numpy.float64))
+    result = numpy.zeros(t.shape)
+    for order in numpy.unique(degree):
+        chosen = degree == order
+        s = t[chosen]
+        pieces = [((s >= j) & (s < j + 1)).astype(numpy.float64) for j in range(order + 1)]
+        for p in range(1, order + 1):
+            pieces = [((s - j) * pieces[j] + (j + p + 1 - s) * pieces[j + 1]) / p for j in range(order + 1 - p)]
+        result[chosen] = pieces[0]
+    return result
 
 
 def _d_bspline(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence[int | None]:

@@ -50,10 +50,9 @@ def _node_text(number: int, node: Node, provenance: bool) -> str:
     text = f"%{number} = {node.op}({', '.join(arguments)}) : {node.kind}[{', '.join(node.axes)}]"
     if not provenance or (node.name is None and node.span is None):
         return text
-    name = node.name or ""
     span = node.span
-    place = "" if span is None else f" @ {json.dumps(span.file)}:{span.line}:{span.column}-{span.end_line}:{span.end_column}"
-    return f"{text}  # {name}{place}".rstrip()
+    place = "" if span is None else f"@ {json.dumps(span.file)}:{span.line}:{span.column}-{span.end_line}:{span.end_column}"
+    return "  # ".join([text, " ".join(part for part in (node.name, place) if part)])
 
 
 def value_text(value: Any) -> str:
@@ -96,7 +95,7 @@ _GRAPH = re.compile(rf"graph (\S+) ({'|'.join(LEVELS)})")
 _AXIS = re.compile(rf"axis ({_NAME}) = (.+)")
 _SPEC = re.compile(r"(\w+) (\S+)\[(.*)\] : (\w+)(?: = %(\d+))?")
 _NODE = re.compile(r"%(\d+) = (\w+)\(")
-_TYPE = re.compile(r" : (\w+)\[([^\]]*)\](?:  # ?(.*))?")
+_TYPE = re.compile(r" : (\w+)\[([^\]]*)\](?:  # (.*))?")
 _PLACE = re.compile(r'(.*?) ?@ ("(?:[^"\\]|\\.)*"):(\d+):(\d+)-(\d+):(\d+)')
 _TERM = re.compile(rf"(?:(?:(-?\d+)|`([^`]*)`)\*)?({_NAME})|(-?\d+)|`([^`]*)`")
 _FLOAT = re.compile(r"-?(?:\d+\.\d*(?:e[-+]?\d+)?|\d+e[-+]?\d+|inf|nan)")

@@ -300,3 +300,17 @@ def test_integer_powers(exponent: int, constant: bool):
     value.sum().backward()
     numpy.testing.assert_allclose(found["y"][:, 0], value.detach().numpy())
     numpy.testing.assert_allclose(found["g"][:, 0], tensor.grad.numpy())
+
+
+def test_orders_that_vary_along_an_axis():
+    """Each position of the order's axis has its own degree."""
+    s = Sketch({"N": None, "K": 4}, {"x": "N"})
+    order, x = s("index", axis="K"), s.whole("x")
+    for name in ("bspline", "chebyshev", "legendre", "hermite"):
+        s.out(name, "K N", s(name, order, x))
+    points = numpy.random.default_rng(8).uniform(-1, 3, POINTS)
+    found = s.run(x=points)
+    for name, values in found.items():
+        for degree in range(4):
+            expected = INDEPENDENT[name](degree, torch.from_numpy(points))
+            numpy.testing.assert_allclose(values[degree], expected.numpy(), rtol=1e-12, atol=1e-12)
