@@ -31,8 +31,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "sin": (1.6, 1.0),
     "cos": (1.6, 1.0),
     "tan": (2.5, 1.0),
-    "tanh": (1.5, 2.0),
-    "sinh": (1.7, 2.0),
+    "tanh": (1.5, 2.5),
+    "sinh": (1.7, 2.5),
     "cosh": (1.4, 2.0),
     "asinh": (1.9, 2.0),
     "acosh": (2.5, 3.0),
@@ -48,7 +48,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "lgamma": (0.51, 4.0),
     "digamma": (0.51, 5.0),
     "trigamma": (0.51, 5.0),
-    "polygamma": (0.51, 8.0),
+    "polygamma": (0.51, 10.0),
     "bspline": (6.0, 6.0),
 }
 

@@ -108,14 +108,17 @@ LAMINA_INLINE double round(double x) { return __builtin_rint(x); }
 LAMINA_INLINE int32_t round(int32_t x) { return x; }
 LAMINA_INLINE int64_t round(int64_t x) { return x; }
 
-// NaN passes through either argument; of two zeros either may be taken.
+// NaN passes through either argument; of two zeros either may be taken. A NaN in `a` fails the first comparison; only `b` is
+// tested for it, so that a constant belongs there (no test is left) and a running maximum in `a` (the test is off its chain).
 template <class T>
 LAMINA_INLINE T max(T a, T b) {
-    return ((a > b) | (a != a)) ? a : b;
+    const T larger = select(a < b, b, a);
+    return select(b != b, b, larger);
 }
 template <class T>
 LAMINA_INLINE T min(T a, T b) {
-    return ((a < b) | (a != a)) ? a : b;
+    const T smaller = select(a > b, b, a);
+    return select(b != b, b, smaller);
 }
 template <class T>
 LAMINA_INLINE T clamp(T x, T low, T high) {

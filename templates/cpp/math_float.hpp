@@ -73,7 +73,7 @@ LAMINA_INLINE float expm1(float x) {
     const reduced_exponent reduced = reduce_exp(between);
     const float scale = power_of_two(reduced.n - 1);
     const float result = 2.0f * (scale * expm1_reduced(reduced) + (scale - 0.5f));
-    return copy_sign(abs(x) < 0x1p-25f ? x : result, x);
+    return copy_sign(select(abs(x) < 0x1p-25f, x, result), x);
 }
 
 // t = e^-|x|, then 1/(1 + t) or t/(1 + t). The rounding error of 1 + t is put right to first order, 1/(1 + t) being close
@@ -103,7 +103,7 @@ LAMINA_INLINE float tanh(float x) {
     const float small = a * z * horner(z, -0x1.55554ap-2f, 0x1.110ceep-3f, -0x1.b91e7ep-5f, 0x1.58e518p-6f, -0x1.9921a2p-8f) + a;
     const float bounded = a > 10.0f ? 10.0f : a;
     const float large = 1.0f - 2.0f / (moderate_exp(2.0f * bounded) + 1.0f);
-    return copy_sign(a < 0.55f ? small : large, x);
+    return copy_sign(select(a < 0.55f, small, large), x);
 }
 
 // |x| < 1: x + x^3 P(x^2), degree 9, error 2^-31.6.
@@ -145,8 +145,8 @@ LAMINA_INLINE float combine_log(int32_t e, float f) {
 
 // The value of a logarithm where its argument is 0, negative, infinite or NaN.
 LAMINA_INLINE float finish_log(float argument, float result) {
-    const float upper = argument < infinity_float ? result : argument;
-    const float lower = argument < 0.0f ? nan_float : upper;
+    const float upper = select(argument < infinity_float, result, argument);
+    const float lower = select(argument < 0.0f, nan_float, upper);
     return argument == 0.0f ? -infinity_float : lower;
 }
 
@@ -188,7 +188,7 @@ LAMINA_INLINE float asinh(float x) {
     const float u = 1.0f + w;
     const float rounded = u - 1.0f;
     const float low = (1.0f - (u - rounded)) + (w - rounded);
-    return copy_sign(log_of_sum(large ? a : u, large ? 0.0f : low, large ? 1 : 0), x);
+    return copy_sign(log_of_sum(select(large, a, u), large ? 0.0f : low, large ? 1 : 0), x);
 }
 
 // log1p(t + sqrt(2 t + t^2)), t = x - 1; above 2^12, log(x) + ln 2.
@@ -199,8 +199,8 @@ LAMINA_INLINE float acosh(float x) {
     const float u = 1.0f + w;
     const float rounded = u - 1.0f;
     const float low = (1.0f - (u - rounded)) + (w - rounded);
-    const float result = log_of_sum(large ? x : u, large ? 0.0f : low, large ? 1 : 0);
-    return x < 1.0f ? nan_float : result;
+    const float result = log_of_sum(select(large, x, u), large ? 0.0f : low, large ? 1 : 0);
+    return select(x < 1.0f, nan_float, result);
 }
 
 LAMINA_INLINE float atanh(float x) {
@@ -231,7 +231,7 @@ LAMINA_INLINE float sin_of_quarters(uint32_t quarters, float r) {
     const float z = r * r;
     const float sine = r * z * horner(z, -0x1.555544p-3f, 0x1.1106c2p-7f, -0x1.9919e0p-13f) + r;
     const float cosine = z * z * horner(z, 0x1.55554ap-5f, -0x1.6c0c0ep-10f, 0x1.99db8ep-16f) + (1.0f - 0.5f * z);
-    return from_bits(bits((quarters & 1u) != 0u ? cosine : sine) ^ ((quarters & 2u) << 30));
+    return from_bits(bits(select((quarters & 1u) != 0u, cosine, sine)) ^ ((quarters & 2u) << 30));
 }
 
 LAMINA_INLINE float sin(float x) {
@@ -277,8 +277,8 @@ LAMINA_INLINE float atan(float x) {
 LAMINA_INLINE float atan2(float y, float x) {
     const float a = abs(x), b = abs(y);
     const bool steep = b > a;
-    const float numerator = steep ? a : b;
-    const float denominator = steep ? b : a;
+    const float numerator = select(steep, a, b);
+    const float denominator = select(steep, b, a);
     const float ratio = denominator == 0.0f ? 0.0f : numerator == infinity_float ? 1.0f : numerator / denominator;
     const float first = atan_reduced(ratio);
     const float octant = steep ? 0.5f * pi_high - (first - 0.5f * pi_low) : first;
@@ -309,7 +309,7 @@ LAMINA_INLINE float acos(float x) {
     const float side = copy_sign(t, x);
     const float middle = 0.5f * pi_high - (side - 0.5f * pi_low);
     const float end = x < 0.0f ? pi_high - (2.0f * t - pi_low) : 2.0f * t;
-    return large ? end : middle;
+    return select(large, end, middle);
 }
 
 // ------------------------------------------------------------------------------------------------ error function
@@ -327,7 +327,7 @@ LAMINA_INLINE float erf(float x) {
     const float exponent = horner(bounded, -0x1.661d84p-12f, -0x1.2088eap+0f, -0x1.46baf0p-1f, -0x1.a65318p-4f, 0x1.65cb0ep-6f,
                                   -0x1.8259f8p-9f, 0x1.86db8cp-13f);
     const float large = 1.0f - moderate_exp(exponent);
-    return copy_sign(a < 1.0f ? small : large, x);
+    return copy_sign(select(a < 1.0f, small, large), x);
 }
 
 // erfc a = e^(-a^2) P(t) / (a + 4), t = (a - 4)/(a + 4), for 0 <= a <= 10.1: degree 10, error 2^-28.1; erfc is 0 beyond. The
@@ -348,7 +348,7 @@ LAMINA_INLINE float erfc(float x) {
     const float result = scaled_exp<0>(-square, factor);
     const float small = (1.0f - x) - x * erf_excess(x * x);
     const float large = x < 0.0f ? 2.0f - result : result;
-    return a < 0.65f ? small : large;
+    return select(a < 0.65f, small, large);
 }
 
 // ------------------------------------------------------------------------------------------------ powers
@@ -379,7 +379,7 @@ LAMINA_INLINE float pow(float x, float y) {
     const bool odd = integer & (2.0f * __builtin_floorf(0.5f * y) != y);
     const float magnitude = magnitude_power(abs(x), double(y));
     const float result = from_bits(bits(magnitude) ^ (odd ? bits(x) & 0x80000000u : 0u));
-    return (x < 0.0f) & (x > -infinity_float) & !integer ? (y != y ? y : nan_float) : result;
+    return (x < 0.0f) & (x > -infinity_float) & !integer ? select(y != y, y, nan_float) : result;
 }
 
 // x^n for n known only at run time: rounded from the exact product, up to 0.51 ulp; x^0 is 1 even for NaN.

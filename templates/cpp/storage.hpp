@@ -20,7 +20,7 @@ LAMINA_INLINE bf16 to_bf16(float x) {
     const uint32_t u = bits(x);
     const uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
     const uint32_t quiet = (u >> 16) | 0x40u;
-    return bf16{uint16_t((u & 0x7fffffffu) > 0x7f800000u ? quiet : rounded)};
+    return bf16{uint16_t(select((u & 0x7fffffffu) > 0x7f800000u, quiet, rounded))};
 }
 
 LAMINA_INLINE float to_float(f16 x) {
@@ -28,7 +28,7 @@ LAMINA_INLINE float to_float(f16 x) {
     const uint32_t sign = uint32_t(x.code & 0x8000u) << 16;
     const uint32_t normal = (magnitude << 13) + (magnitude < 0x7c00u ? 112u << 23 : 224u << 23);
     const uint32_t denormal = bits(float(int32_t(magnitude)) * 0x1p-24f);
-    return from_bits((magnitude < 0x400u ? denormal : normal) | sign);
+    return from_bits(select(magnitude < 0x400u, denormal, normal) | sign);
 }
 
 // Round to nearest even, denormals right, overflow to infinity from 65520 on; NaN stays a (quiet) NaN of the same sign.
@@ -37,9 +37,9 @@ LAMINA_INLINE f16 to_f16(float x) {
     const uint32_t magnitude = u & 0x7fffffffu;
     const uint32_t normal = (magnitude + 0xfffu + ((magnitude >> 13) & 1u) - (112u << 23)) >> 13;
     const uint32_t denormal = bits(from_bits(magnitude) + 0.5f) - bits(0.5f);  // the addition rounds to the multiples of 2^-24
-    const uint32_t finite = magnitude < 0x38800000u ? denormal : normal;
+    const uint32_t finite = select(magnitude < 0x38800000u, denormal, normal);
     const uint32_t infinite = magnitude > 0x7f800000u ? 0x7e00u | ((u >> 13) & 0x3ffu) : 0x7c00u;
-    return f16{uint16_t((magnitude < 0x47800000u ? finite : infinite) | ((u >> 16) & 0x8000u))};
+    return f16{uint16_t(select(magnitude < 0x47800000u, finite, infinite) | ((u >> 16) & 0x8000u))};
 }
 
 // ------------------------------------------------------------------------------------------------ conversion

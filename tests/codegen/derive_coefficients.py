@@ -1,8 +1,9 @@
 """Derives the polynomial coefficients of templates/cpp/math_*.hpp and prints them as hex floats with the error reached.
 
-Each polynomial is the minimax fit of its function on its interval, found by linear programming on a Chebyshev grid; for a float32 polynomial the
-coefficients are then rounded one by one from the lowest degree, the remaining ones being fitted anew after each rounding, so that
-the printed error is that of the rounded polynomial. The error is relative to the final function (weight = factor / function).
+Each polynomial is the minimax fit of its function on its interval, found by linear programming on a Chebyshev grid; for a float32
+polynomial the coefficients are then rounded one by one from the lowest degree, the remaining ones being fitted anew after each
+rounding, so that the printed error is that of the rounded polynomial. The error is relative to the final function
+(weight = factor / function).
 
 Run as `python derive_coefficients.py [NAME ...]`; reference values come from mpmath at 40 digits.
 """
@@ -60,9 +61,7 @@ FITS: dict[str, Fit] = {
     # 2^r = 1 + r P(r)
     "exp2": Fit(lambda r: mpmath.expm1(r * mpmath.log(2)) / r, lambda r: r / Real(2) ** r, -0.5, 0.5, 5),
     # log(1+f) = f - f^2/2 + f^3 P(f)
-    "log": Fit(
-        lambda f: (mpmath.log1p(f) - f + f * f / 2) / f**3, lambda f: f**3 / mpmath.log1p(f), SQRT2 / 2 - 1, SQRT2 - 1, 8
-    ),
+    "log": Fit(lambda f: (mpmath.log1p(f) - f + f * f / 2) / f**3, lambda f: f**3 / mpmath.log1p(f), SQRT2 / 2 - 1, SQRT2 - 1, 8),
     # sin r = r + r^3 P(r^2)
     "sin": Fit(lambda r: (mpmath.sin(r) - r) / r**3, lambda r: r**3 / mpmath.sin(r), 1e-2, 0.795, 2, even),
     # cos r = 1 - r^2/2 + r^4 P(r^2)
@@ -140,14 +139,15 @@ def derive(fit: Fit) -> tuple[list[float], float]:
     return fixed, float(np.max(weights * np.abs(values - powers @ np.array(fixed))))
 
 
-def half_turns() -> list[tuple[str, str]]:
-    """1/pi without its even multiples of a half turn, as two doubles each, for x < 2^48 and x in [2^s, 2^(s + 22)), s = 48, 70, 92, 114.
+def quarter_turns() -> list[tuple[str, str]]:
+    """2/pi without the bits that give multiples of 4 quarter turns, as two doubles each: for x < 2^48 and for x in
+    [2^s, 2^(s + 22)), s = 48, 70, 92, 114.
 
-    A float32 x >= 2^s is a multiple of 2^(s - 23), so a bit of 1/pi worth 2^(24 - s) or more gives an even number.
+    A float32 x >= 2^s is a multiple of 2^(s - 23), so a bit of 2/pi worth 2^(25 - s) or more gives a multiple of 4.
     """
     pairs = []
-    for unit in [Real(1), *(Real(2) ** (24 - s) for s in (48, 70, 92, 114))]:
-        rest = mpmath.fmod(1 / mpmath.pi, unit)
+    for unit in [Real(2), *(Real(2) ** (25 - s) for s in (48, 70, 92, 114))]:
+        rest = mpmath.fmod(2 / mpmath.pi, unit)
         high = float(rest)
         pairs.append((high.hex(), float(rest - Real(high)).hex()))
     return pairs
@@ -172,7 +172,7 @@ def main(names: list[str]) -> None:
         print("   ", ", ".join(c.hex().replace("0000000p", "p") for c in coefficients))
     if not names:
         mpmath.mp.dps = 80
-        print("half turns:", *half_turns(), sep="\n    ")
+        print("quarter turns:", *quarter_turns(), sep="\n    ")
         root = float(DIGAMMA_ROOT)
         print("digamma root:", root.hex(), float(DIGAMMA_ROOT - Real(root)).hex())
         print("   ", ", ".join(c.hex() for c in digamma_series()))
