@@ -46,8 +46,7 @@ class _Call:
     pairs: dict[str, list[_Pair]] = field(default_factory=dict)
 
     def mistake(self, message: str, place: syntax.Node, expected: str | None = None, found: str | None = None) -> Failed:
-        name = self.callee.name.name
-        return self.assembly.reporter.error("LAM505", f"in the call of `{name}`: {message}", place.span, expected, found)
+        return self.assembly.reporter.error("LAM505", message, place.span, expected, found)
 
 
 def bind_layer_call(statement: syntax.Let, node: syntax.Call, caller: Scope, assembly: Assembly) -> _Call:
@@ -104,7 +103,8 @@ def finish_layer_call(
     """Emits the let of a call whose callee has been checked; returns the let's stored dimensions."""
     caller, assembly, reporter = call.caller, call.assembly, call.assembly.reporter
     assert statement.entries is not None
-    listed = _listed_entries(call, statement, entries)
+    with reporter.inside(call.callee.name.name, call.node.span):
+        listed = _listed_entries(call, statement, entries)
     unique = caller.prefix + statement.name.name
     place = reporter.place(statement.span)
     if listed != entries:

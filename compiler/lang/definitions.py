@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Union
 
 from . import functions, syntax
-from .diagnostics import Failed, Reporter, nearest
+from .diagnostics import Reporter, nearest
 
 Definition = Union[syntax.Const, syntax.Def, syntax.Layer]
 
@@ -38,6 +38,10 @@ class Module:
 
     def constant(self, name: str) -> tuple[syntax.Const, Module] | None:
         return self._find(name, syntax.Const)  # type: ignore[return-value]
+
+    def has_failed(self, definition: Definition) -> bool:
+        """Whether a definition has mistakes of its own, which are reported at its place."""
+        return any(definition is failed for failed in self.failed)
 
     def definition(self, name: str) -> tuple[syntax.Def, Module] | None:
         return self._find(name, syntax.Def)  # type: ignore[return-value]
@@ -236,9 +240,3 @@ def _names_in(node: syntax.Node) -> list[str]:
             names.append(current.name)
         stack.extend(reversed(syntax.children(current)))
     return list(dict.fromkeys(names))
-
-
-def usable(definition: Definition, module: Module) -> None:
-    """Raises Failed where a definition has mistakes of its own, which are reported there."""
-    if any(definition is failed for failed in module.failed):
-        raise Failed

@@ -172,6 +172,8 @@ class ExpressionChecker:
         constant = self.scope.module.constant(node.name)
         if constant is not None:
             definition, module = constant
+            if module.has_failed(definition):
+                raise Failed
             with self.reporter.inside(node.name, node.span):
                 return ExpressionChecker(Scope(module), self.assembly).expression(definition.value)
         if node.name in functions.CONSTANTS:
@@ -238,7 +240,7 @@ class ExpressionChecker:
         """The body of a def, with the arguments for its parameters and the caller's axes for its own."""
         definition, module = found
         check_counts(node, len(definition.axes), len(definition.parameters), self.reporter)
-        if definition in module.failed:
+        if module.has_failed(definition):
             raise Failed
         axes = {
             parameter.name: axis_of(axis, self.scope, self.reporter)

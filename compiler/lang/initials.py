@@ -80,7 +80,7 @@ def _init_checker(scope: Scope, assembly: Assembly) -> ExpressionChecker:
     """A checker in which tensors cannot be read."""
     why = "an initial value cannot depend on a tensor"
     hint = "it is made of numbers, lengths and index(AXIS)"
-    values: dict[str, Value] = {name: Unusable("LAM605", why, hint) for name in scope.values}
+    values: dict[str, Value] = {name: Unusable("LAM602", why, hint) for name in scope.values}
     return ExpressionChecker(dataclasses.replace(scope, values=values), assembly)
 
 

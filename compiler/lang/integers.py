@@ -44,6 +44,8 @@ def integer(node: syntax.Expression, scope: Scope, reporter: Reporter) -> Length
         constant = scope.module.constant(node.name) if value is None else None
         if constant is not None:
             definition, module = constant
+            if module.has_failed(definition):
+                raise Failed
             with reporter.inside(node.name, node.span):
                 return integer(definition.value, Scope(module), reporter)
         if isinstance(value, RunningIndex):

@@ -95,7 +95,7 @@ def parse_with(text: str, file: str, reporter: Reporter) -> syntax.File:
             continue
         built: syntax.File = TreeBuilder(file, text, reporter).transform(tree)
         damaged = dataclasses.replace(built, damage=tuple(damage), damaged_names=tuple(names))
-        return _without_deep_statements(damaged, reporter)
+        return _sound(damaged, reporter)
     return syntax.File(file, (), text)
 
 
@@ -115,9 +115,11 @@ def _repair(text: str, error: UnexpectedInput) -> tuple[str, int, int]:
         return (before[:-1] if before[-1:].isspace() else before) + "}" + text[position:], position, position
     start, kind, end = 0, None, len(text)
     for mark in marks:
-        if mark.start() > position or (mark is at_mark and text[start:position].strip()):
+        if mark.start() > position or (mark is at_mark and len(text[start:position].split()) > 1):
             end = mark.start()
             break
+        if mark is at_mark and text[start:position].strip():
+            continue  # a keyword in place of a name: `let in = 3`
         start, kind = (mark.end(), None) if mark.lastgroup == "close" and mark is not at_mark else (mark.start(), mark.lastgroup)
     if kind == "item" and text.startswith("layer", start):
         end = next((mark.start() for mark in marks if mark.lastgroup == "item" and mark.start() > start), len(text))
@@ -186,7 +188,7 @@ def _expected(accepted: frozenset[str]) -> str:
         words.append("a statement")
         rest -= _STATEMENTS
     if rest >= _ITEMS:
-        words.append("`use`, `const`, `def` or `layer`")
+        words += ["`use`", "`const`", "`def`", "`layer`"]
         rest -= _ITEMS
     words += sorted(_TERMINAL_TEXT.get(terminal, f"`{terminal.lower()}`") for terminal in rest)
     return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
@@ -212,7 +214,7 @@ def _hint(found: str, text: str, position: int, accepted: frozenset[str]) -> str
         return f"tensors, functions and indices begin with a lower-case letter: `{found[:1].lower() + found[1:]}`"
     if found[:1].islower() and "AXIS" in accepted and "NAME" not in accepted and found not in _reserved():
         return f"axes and sizes begin with an upper-case letter: `{found[:1].upper() + found[1:]}`"
-    if found in _reserved() and "NAME" in accepted:
+    if found in _reserved() and "NAME" in accepted and "NUMBER" not in accepted:
         return f"`{found}` is a word of the language; choose another name"
     if found in ("==", "<", "<=", ">", ">=", "!="):
         return "comparisons do not chain: write `a < b and b < c`"
@@ -228,16 +230,26 @@ def _reserved() -> frozenset[str]:
 # ---------------------------------------------------------------------------------------------- depth
 
 
-def _without_deep_statements(file: syntax.File, reporter: Reporter) -> syntax.File:
-    """Refuses what is nested so deep that a recursive function over it would exhaust Python's stack."""
+def _sound(file: syntax.File, reporter: Reporter) -> syntax.File:
+    """The file without its malformed statements, and without those nested so deep that a recursive function over them would exhaust
+    Python's stack. What is left out is damage."""
+    marks = [(d.span.line, d.span.column) for d in reporter.diagnostics if d.span.file == file.name and d.code != "LAM001"]
     items: list[syntax.Item] = []
+    damage, names = list(file.damage), list(file.damaged_names)
     for item in file.items:
         if isinstance(item, syntax.Layer):
-            statements = tuple(statement for statement in item.statements if _shallow(statement, reporter))
+            statements = tuple(s for s in item.statements if not _holds(s.span, marks) and _shallow(s, reporter))
+            damage += [s.span for s in item.statements if not any(s is kept for kept in statements)]
             items.append(dataclasses.replace(item, statements=statements))
-        elif _shallow(item, reporter):
+        elif not _holds(item.span, marks) and _shallow(item, reporter):
             items.append(item)
-    return dataclasses.replace(file, items=tuple(items))
+        elif not isinstance(item, syntax.Use):
+            names.append(item.name.name)
+    return dataclasses.replace(file, items=tuple(items), damage=tuple(damage), damaged_names=tuple(names))
+
+
+def _holds(span: Span, marks: list[tuple[int, int]]) -> bool:
+    return any((span.line, span.column) <= mark < (span.end_line, span.end_column) for mark in marks)
 
 
 def _shallow(statement: syntax.Node, reporter: Reporter) -> bool:

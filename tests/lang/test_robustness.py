@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from lamina.errors import SpecError
 from lamina.lang.check import check_file, load
 from lamina.lang.library import prelude
