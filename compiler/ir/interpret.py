@@ -22,9 +22,10 @@ from .graph import Affine, GatherSlot, Graph, Node
 from .lengths import Lengths, evaluate, solve_lengths
 from .ops import dtype_kind
 from .scalar_ops import SCALAR_OPS
-from .stored import Array, OutsideError, Positions, align
+from .stored import AffinePositions, Array, OutsideError, Positions, align
 
 DTYPES: dict[Kind, type] = {"bool": numpy.bool_, "int": numpy.int64, "real": numpy.float64, "complex": numpy.complex128}
+_LARGEST_COPY = 2**22  # elements
 _TAKE_BOOLS = ("and", "or", "not", "select", "eq", "ne", "lt", "le", "gt", "ge")
 _REDUCTIONS: dict[str, Callable[..., Any]] = {
     "sum": numpy.sum,
@@ -198,18 +199,17 @@ class _Interpreter:
     def _index(self, node: Node, operands: list[Array], frame: _Frame) -> Array:
         return self._range(node.attribute("axis"))
 
-    def _positions(self, node: Node, operands: list[Array]) -> list[Positions]:
-        positions = []
+    def _positions(self, node: Node, operands: list[Array]) -> list[Positions | AffinePositions]:
+        positions: list[Positions | AffinePositions] = []
         for index in node.attribute("indices"):
             if isinstance(index, GatherSlot):
                 gathered = self.graph.nodes[node.operands[index.operand]]
                 positions.append(Positions(operands[index.operand], gathered.axes))
                 continue
-            values: Array = numpy.asarray(evaluate(index.offset, self.solved.values))
-            for axis, coefficient in index.terms:
-                term = evaluate(coefficient, self.solved.values) * self._range(axis)
-                values = values + align(term, (axis,), index.axes)
-            positions.append(Positions(values, index.axes))
+            coefficients = tuple(evaluate(coefficient, self.solved.values) for _, coefficient in index.terms)
+            base = evaluate(index.offset, self.solved.values)
+            base += sum(c * self.starts[axis] for c, axis in zip(coefficients, index.axes, strict=True))
+            positions.append(AffinePositions(base, coefficients, tuple(self.sizes[axis] for axis in index.axes), index.axes))
         return positions
 
     def _read(self, node: Node, operands: list[Array], frame: _Frame) -> Array:
@@ -266,8 +266,10 @@ class _Interpreter:
         labels = {axis: label for label, axis in enumerate(dict.fromkeys(axis for each in axes for axis in each))}
         arguments: list[Any] = []
         for value, own in zip(values, axes, strict=True):
-            arguments += [value.astype(DTYPES[node.kind]), [labels[axis] for axis in own]]
-        return numpy.asarray(numpy.einsum(*arguments, [labels[axis] for axis in node.axes], optimize="greedy"))
+            arguments += [numpy.asarray(value, DTYPES[node.kind]), [labels[axis] for axis in own]]
+        # einsum's own planning copies its operands for a matrix product: not where an operand is a large window into a small array
+        plan = False if len(values) == 2 and any(_is_large_window(value) for value in values) else "greedy"
+        return numpy.asarray(numpy.einsum(*arguments, [labels[axis] for axis in node.axes], optimize=plan))
 
     def _stack(self, node: Node, operands: list[Array], frame: _Frame) -> Array:
         rest = tuple(axis for axis in node.axes if axis != node.attribute("axis"))
@@ -334,7 +336,10 @@ class _Interpreter:
 
 
 def product_factors(graph: Graph, node: Node) -> tuple[int, ...] | None:
-    """The factors of a summed product, where none of them varies over all of its axes; else None."""
+    """The factors of a summed product, where no computed one varies over all of its axes; else None.
+
+    A read over all axes is no larger than what it reads where it is a window, so that it does not count.
+    """
     if node.op != "reduce" or node.attribute("operation") != "sum" or graph.nodes[node.operands[0]].op != "mul":
         return None
     factors: list[int] = []
@@ -346,9 +351,17 @@ def product_factors(graph: Graph, node: Node) -> tuple[int, ...] | None:
         else:
             factors.append(number)
     whole = set(graph.nodes[node.operands[0]].axes)
-    if len(factors) > 16 or any(whole <= set(graph.nodes[factor].axes) for factor in factors):
+    if len(factors) > 16 or any(graph.nodes[f].op != "read" and whole <= set(graph.nodes[f].axes) for f in factors):
         return None
     return tuple(factors)
+
+
+def _is_large_window(value: Array) -> bool:
+    """Whether the array is a view with far more elements than the memory it looks at."""
+    extent = (
+        sum((length - 1) * abs(stride) for length, stride in zip(value.shape, value.strides, strict=True)) // value.itemsize + 1
+    )
+    return value.size > max(_LARGEST_COPY, 4 * extent)
 
 
 def free_running_values(graph: Graph) -> tuple[frozenset[str], ...]:

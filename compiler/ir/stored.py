@@ -36,6 +36,29 @@ class Positions:
     axes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class AffinePositions:
+    """Indices base + sum of coefficient * 0..size-1 into one stored dimension, over the axes named."""
+
+    base: int
+    coefficients: tuple[int, ...]
+    sizes: tuple[int, ...]
+    axes: tuple[str, ...]
+
+    @property
+    def values(self) -> Array:
+        values: Array = numpy.full(self.sizes, self.base)
+        for axis, coefficient, size in zip(self.axes, self.coefficients, self.sizes, strict=True):
+            values = values + align(coefficient * numpy.arange(size), (axis,), self.axes)
+        return values
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The smallest and the largest index, where there is any."""
+        reach = [coefficient * (size - 1) for coefficient, size in zip(self.coefficients, self.sizes, strict=True)]
+        return self.base + sum(min(0, each) for each in reach), self.base + sum(max(0, each) for each in reach)
+
+
 def align(array: Array, axes: Sequence[str], target: Sequence[str]) -> Array:
     """The array over `axes` as one over `target` (which holds them in any order), of length 1 along the axes it lacks."""
     order = [axes.index(axis) for axis in target if axis in axes]
@@ -43,12 +66,14 @@ def align(array: Array, axes: Sequence[str], target: Sequence[str]) -> Array:
     return array.transpose(order).reshape(shape)
 
 
-def within(positions: Positions, length: int, boundary: str | None, dimension: int) -> tuple[Positions, Array | None]:
+def within(
+    positions: Positions | AffinePositions, length: int, boundary: str | None, dimension: int
+) -> tuple[Positions, Array | None]:
     """The positions brought into 0..length-1, and where they count (None: everywhere)."""
     values = positions.values
     outside = (values < 0) | (values >= length)
     if not outside.any():
-        return positions, None
+        return Positions(values, positions.axes), None
     if boundary is None or (length == 0 and boundary != "zero"):
         raise OutsideError(dimension, int(values.min()), int(values.max()), length)
     if boundary == "zero":
@@ -65,41 +90,80 @@ def within(positions: Positions, length: int, boundary: str | None, dimension: i
     return Positions(values, positions.axes), None
 
 
-def read(stored: Array, positions: Sequence[Positions], boundary: str | None, axes: Sequence[str]) -> Array:
-    """The stored array at the positions of each dimension, over `axes` (all that the positions vary over)."""
-    inside, masks = [], []
+def read(stored: Array, positions: Sequence[Positions | AffinePositions], boundary: str | None, axes: Sequence[str]) -> Array:
+    """The stored array at the positions of each dimension, over `axes` (all that the positions vary over).
+
+    Dimensions that share no axis are read one by one, affine ones without copying: a window into a sequence is a view of it.
+    """
+    names = [axis for each in positions for axis in each.axes]
+    if len(set(names)) < len(names):
+        return _read_at_once(stored, positions, boundary, axes)
+    result = stored
+    lines: list[AffinePositions | None] = []
+    for dimension, each in enumerate(positions):
+        line = (
+            each if isinstance(each, AffinePositions) and 0 not in each.sizes and _is_dense(each, stored.shape[dimension]) else None
+        )
+        if line is not None:
+            low, high = line.bounds
+            result = _take(result, Positions(numpy.arange(low, high + 1), ("",)), boundary, dimension)
+        lines.append(line)
+    for dimension in reversed(range(len(positions))):
+        line = lines[dimension]
+        if line is None:
+            result = _take(result, positions[dimension], boundary, dimension)
+        else:
+            start = (slice(None),) * dimension + (slice(line.base - line.bounds[0], None),)
+            step = result.strides[dimension]
+            shape = result.shape[:dimension] + line.sizes + result.shape[dimension + 1 :]
+            strides = result.strides[:dimension] + tuple(c * step for c in line.coefficients) + result.strides[dimension + 1 :]
+            result = numpy.lib.stride_tricks.as_strided(result[start], shape, strides, writeable=False)
+    return align(result, names, axes)
+
+
+def _is_dense(line: AffinePositions, length: int) -> bool:
+    """Whether the stretch that the positions span is not much longer than what they read and what there is."""
+    low, high = line.bounds
+    return high - low < 4 * (int(numpy.prod(line.sizes)) + length)
+
+
+def _take(array: Array, positions: Positions | AffinePositions, boundary: str | None, dimension: int) -> Array:
+    """One dimension of the array read at the positions, whose axes replace it."""
+    length = array.shape[dimension]
+    fitting, mask = within(positions, length, boundary, dimension)
+    values = fitting.values
+    if mask is None:
+        if values.ndim == 1 and values.size and values[-1] - values[0] == values.size - 1 and (numpy.diff(values) == 1).all():
+            return array[(slice(None),) * dimension + (slice(int(values[0]), int(values[-1]) + 1),)]
+        return array.take(values, axis=dimension)
+    if length == 0:
+        return numpy.zeros(array.shape[:dimension] + values.shape + array.shape[dimension + 1 :], array.dtype)
+    mask = mask.reshape((1,) * dimension + values.shape + (1,) * (array.ndim - dimension - 1))
+    return numpy.where(mask, array.take(values, axis=dimension), numpy.zeros((), array.dtype))
+
+
+def _read_at_once(
+    stored: Array, positions: Sequence[Positions | AffinePositions], boundary: str | None, axes: Sequence[str]
+) -> Array:
+    """A read whose dimensions share axes: a diagonal, or a gather along an axis of its own index."""
+    inside, counts = [], []
     for dimension, each in enumerate(positions):
         fitting, mask = within(each, stored.shape[dimension], boundary, dimension)
-        inside.append(fitting)
+        inside.append(align(fitting.values, fitting.axes, axes))
         if mask is not None:
-            masks.append(align(mask, each.axes, axes))
+            counts.append(align(mask, each.axes, axes))
             if stored.shape[dimension] == 0:
-                shape = tuple(1 if k == dimension else length for k, length in enumerate(stored.shape))
-                stored = numpy.zeros(shape, stored.dtype)
-    names = [axis for each in inside for axis in each.axes]
-    if len(set(names)) == len(names):
-        result = stored
-        for dimension in reversed(range(len(inside))):
-            result = _take(result, inside[dimension].values, dimension)
-        result = align(result, names, axes)
-    else:
-        result = stored[tuple(align(each.values, each.axes, axes) for each in inside)]
-    for mask in masks:
+                stored = numpy.zeros([length or 1 for length in stored.shape], stored.dtype)
+    result = stored[tuple(inside)]
+    for mask in counts:
         result = numpy.where(mask, result, numpy.zeros((), result.dtype))
     return result
-
-
-def _take(array: Array, positions: Array, dimension: int) -> Array:
-    length = array.shape[dimension]
-    if positions.size == length and numpy.array_equal(positions.ravel(), numpy.arange(length)):
-        return array.reshape(array.shape[:dimension] + positions.shape + array.shape[dimension + 1 :])
-    return array.take(positions, axis=dimension)
 
 
 def scatter(
     value: Array,
     loop: Sequence[str],
-    positions: Sequence[Positions],
+    positions: Sequence[Positions | AffinePositions],
     boundary: str | None,
     entries: Sequence[Entry],
     over: Sequence[str],

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy
 import pytest
 import scipy.fft
+import scipy.signal
 import sympy
 import torch
 from graph_helpers import Const, Sketch, index
@@ -123,6 +126,20 @@ def test_causal_convolution_by_a_zero_read():
         expected = torch.nn.functional.conv1d(padded, torch.from_numpy(k[:, None, ::-1].copy()), groups=3)
         s.outputs = []
         close(s.out("y", "B H L", y).run(u=u, k=k), expected.numpy(), rtol=1e-12)
+
+
+def test_a_long_convolution_takes_no_window_apart():
+    """A filter as long as its sequence; the window read would take 0.5 GiB."""
+    s = Sketch({"H": None, "L": None, "K": None}, {"u": "H L", "k": "H K"})
+    y = s.sum(s("mul", s.whole("k"), s.read("u", index(H=1), index(L=1, K=-1), boundary="zero")), "K")
+    u, k = normal(4, 4096), normal(4, 4096)
+    s.out("y", "H L", y)
+    tracemalloc.start()
+    found = s.run(u=u, k=k)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**24
+    close(found, scipy.signal.fftconvolve(u, k, axes=1)[:, :4096], rtol=1e-9, atol=1e-10)
 
 
 def test_strided_dilated_convolution_in_two_dimensions():
