@@ -54,10 +54,15 @@ class Bound:
 
 
 class Executable(Protocol):
-    """`inputs`: the names of the tensors it takes, in order; `outputs`: the names of those it gives."""
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the tensors it takes, in order."""
+        ...
 
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the tensors it gives, in order."""
+        ...
 
     def prepare(self, tensors: Sequence[Tensor], bound: Bound) -> Call:
         """A call for tensors of the same shapes, strides and dtypes as these, in the order of `inputs`."""

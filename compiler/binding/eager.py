@@ -1,0 +1,105 @@
+"""Calls that need no dispatcher: plain CPU tensors, outside of every transform and mode.
+
+In: a function and tensors. Out: its results, recorded for autograd where a gradient is wanted. Holds: the same results and
+gradients as through the operators (`operators.py`), which serve whatever is not plain; a training step of the layer itself
+keeps what its gradients would otherwise have to compute again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from .functions import Function
+from .operators import Operators
+
+_dispatch_keys = torch._C._dispatch_keys
+_dispatch_modes = torch._C._len_torch_dispatch_stack
+_function_modes = torch._C._len_torch_function_stack
+_transform = torch._C._functorch.peek_interpreter_stack
+_tracing = torch._C._get_tracing_state
+_profiling = torch._C._autograd._profiler_enabled
+_grad_enabled = torch.is_grad_enabled
+
+
+@lru_cache(maxsize=1)
+def _plain_keys() -> frozenset[int]:
+    """The dispatch keys of a dense CPU tensor, recording or not; one more key (a negating view, a subclass) is not plain."""
+    with torch.inference_mode(False):
+        recording = torch.empty(0)
+    with torch.inference_mode():
+        not_recording = torch.empty(0)
+    tensors = (recording, recording.to(torch.complex64), recording.to(torch.int64), not_recording)
+    return frozenset(_dispatch_keys(tensor).raw_repr() for tensor in tensors)
+
+
+def plain(tensors: Sequence[Any]) -> bool:
+    """Whether the function may run on the tensors' memory at once."""
+    if _dispatch_modes() or _function_modes() or _transform() is not None or _profiling() or _tracing() is not None:
+        return False
+    keys = _plain_keys()
+    for tensor in tensors:  # noqa: SIM110 - a loop is twice as fast as all() over a generator
+        if not isinstance(tensor, Tensor) or _dispatch_keys(tensor).raw_repr() not in keys:
+            return False
+    return True
+
+
+def run(operators: Operators, function: Function, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The results for plain tensors. Errors: ArgumentError, TargetError."""
+    if _grad_enabled():
+        for tensor in tensors:
+            if tensor.requires_grad:
+                return list(_Recorded.apply(operators, function, *tensors))
+    return function.call(tensors)
+
+
+class _Recorded(torch.autograd.Function):
+    """A function with its gradients, of any order."""
+
+    @staticmethod
+    def forward(ctx: Any, operators: Operators, function: Function, *tensors: Tensor) -> tuple[Tensor, ...]:
+        wanted = ctx.needs_input_grad[2:]
+        ctx.operators, ctx.function, ctx.wanted = operators, function, wanted
+        ctx.pair = pair = function.training(wanted)
+        if pair is None:
+            results, saved = function.call(tensors), []
+        else:
+            count = len(function.outputs)
+            every = pair[0].call(tensors)
+            results, saved = every[:count], every[count:]
+        ctx.set_materialize_grads(False)
+        used = function.derivative(wanted, function.differentiable).used if any(function.differentiable) else ()
+        kept = [tensor for tensor, is_used in zip(tensors, used, strict=False) if is_used]
+        # A tensor that no derivative reads is not kept alive; its place is held by zeros that take no memory.
+        ctx.absent = [None if is_used else (tensor.shape, tensor.dtype) for tensor, is_used in zip(tensors, used, strict=False)]
+        ctx.save_for_backward(*kept, *saved)
+        if not all(function.differentiable):
+            fixed = [result for result, can in zip(results, function.differentiable, strict=True) if not can]
+            ctx.mark_non_differentiable(*fixed)
+        return tuple(results)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
+        function: Function = ctx.function
+        stored = iter(ctx.saved_tensors)
+        tensors = [next(stored) if absent is None else torch.zeros((), dtype=absent[1]).expand(absent[0]) for absent in ctx.absent]
+        saved = list(stored)
+        given = tuple(cotangent is not None and can for cotangent, can in zip(cotangents, function.differentiable, strict=True))
+        if not any(given):
+            return (None,) * (len(tensors) + 2)
+        taken = [cast(Tensor, cotangent) for cotangent, is_given in zip(cotangents, given, strict=True) if is_given]
+        derived = function.derivative(ctx.wanted, given)
+        every = [*tensors, *taken]
+        if not plain(every):
+            gradients = ctx.operators.apply(derived, every)
+        elif _grad_enabled():
+            gradients = run(ctx.operators, derived, every)
+        elif ctx.pair is not None and given == function.differentiable:
+            gradients = ctx.pair[1].call([*every, *saved])
+        else:
+            gradients = derived.call(every)
+        return (None, None, *derived.placed(gradients, len(tensors)))

@@ -1,0 +1,283 @@
+"""Layers saved ahead of time.
+
+In: a layer (`save`), or a folder (`load`). Out: a folder, or a layer. Holds: a loaded layer runs without the compiler's passes
+and without a toolchain: the folder has its interface, its initial values, and a program with its shared object for each
+function and signature saved; it runs on machines with the same processor features, and says so on others.
+
+The folder: `layer.json`, and for each program `NUMBER_DIRECTION.json` (the program, source included) and `NUMBER_DIRECTION.so`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from ..errors import ArgumentError, TargetError
+from ..ir.graph import Entry, TensorSpec
+from ..ir.text import parse, to_text
+from ..runtime.execute import Bound, Call, Executable
+from ..schedule.program import Program, Signature
+from .arguments import default_signature
+from .fit import Coefficients, Fit
+from .functions import Function, Functions, Made, Mask, digits
+from .initial import Initialiser
+from .interface import Condition, Interface
+
+if TYPE_CHECKING:
+    from .layer import Layer
+
+FORMAT = 1
+
+
+# ---------------------------------------------------------------------------------------------- saving
+
+
+def save(layer: Layer, path: Path) -> None:
+    """See `Layer.save`."""
+    from ..runtime.processor import processor
+    from .source import CompiledSource
+
+    source = layer._functions.source
+    if not isinstance(source, CompiledSource) or source.target != "cpp":
+        raise TargetError(f"layer {layer.name}: only a layer compiled for the target cpp can be saved")
+    functions = _default_functions(layer)
+    for function in functions:
+        source.program(function, default_signature(function.inputs))
+    served = [made for made in source.made if all(entry.layout == "contiguous" for entry in made.signature.inputs)]
+    path.mkdir(parents=True, exist_ok=True)
+    programs = []
+    for number, made in enumerate(served):
+        stem = f"{number}_{made.program.direction}"
+        (path / f"{stem}.json").write_text(json.dumps(made.program.to_json(), indent=1), encoding="utf-8")
+        shutil.copyfile(source.artefact(made.program), path / f"{stem}.so")
+        programs.append({"path": made.path, "signature": made.signature.to_json(), "files": stem})
+    root = layer._root
+    known = [root, *functions, *root.known()]
+    described = {
+        "format": FORMAT,
+        "operator": layer._operators.name,
+        "text": layer.text,
+        "sizes": layer.sizes,
+        "processor": processor().digest,
+        "graph": to_text(layer._interface.graph, provenance=False),
+        "conditions": [[each.test, each.text, each.message, each.place] for each in layer._interface.conditions],
+        "initial": [_initialiser_json(each) for each in layer._initial],
+        "used": {function.path: digits(function.used) for function in known if "#" not in function.path},
+        "training": [[digits(wanted), *(_function_json(function) for function in pair)] for wanted, pair in root.known_training()],
+        "programs": programs,
+    }
+    # last: a folder without it is not a saved layer
+    (path / "layer.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
+
+
+def _default_functions(layer: Layer) -> list[Function]:
+    """What a saved layer serves at least: forward, all gradients, and a training step."""
+    root = layer._root
+    functions = [root]
+    wanted = tuple(spec.dtype not in ("i64", "i32", "bool") for spec in root.inputs)
+    if any(wanted) and any(root.differentiable):
+        try:
+            derived = root.derivative(wanted, root.differentiable)
+            _ = derived.used
+        except TargetError:  # a layer without gradients is saved without
+            return functions
+        functions += [derived, *(root.training(wanted) or ())]
+    return functions
+
+
+def _spec_json(spec: TensorSpec) -> list[Any]:
+    return [spec.name, spec.role, [list(entry.axes) for entry in spec.entries], spec.dtype]
+
+
+def _function_json(function: Function) -> dict[str, Any]:
+    return {
+        "path": function.path,
+        "inputs": [_spec_json(spec) for spec in function.inputs],
+        "outputs": [_spec_json(spec) for spec in function.outputs],
+        "like": function.like,
+    }
+
+
+def _initialiser_json(initialiser: Initialiser) -> dict[str, Any]:
+    fit = initialiser.fit
+    return {
+        "name": initialiser.name,
+        "kind": initialiser.kind,
+        "graphs": [to_text(graph, provenance=False) for graph in initialiser.graphs],
+        "values": initialiser.values,
+        "fit": None
+        if fit is None
+        else {
+            "tensors": [[each.name, [list(entry.axes) for entry in each.entries], each.shape] for each in fit.tensors],
+            "solution": fit.solution,
+        },
+    }
+
+
+# ---------------------------------------------------------------------------------------------- loading
+
+
+def load(path: str | os.PathLike[str]) -> Layer:
+    """The layer saved in a folder. Errors: ArgumentError if it holds none, TargetError if it was saved for another processor."""
+    from ..runtime.processor import processor
+    from .layer import from_functions
+
+    folder = Path(path).absolute()
+    try:
+        described = json.loads((folder / "layer.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArgumentError(f"{folder}: expected a folder written by Layer.save, found no readable layer.json ({error})") from None
+    if described.get("format") != FORMAT:
+        raise ArgumentError(f"{folder}: expected format {FORMAT}, found {described.get('format')}; save the layer again")
+    if described["processor"] != processor().digest:
+        raise TargetError(f"{folder}: saved on a processor with other features than this one ({processor().name}); save it here")
+    graph = parse(described["graph"])
+    interface = Interface(graph, tuple(Condition(*each) for each in described["conditions"]))
+    fits: dict[str, Fit] = {}
+    initial = [_initialiser(each, fits) for each in described["initial"]]
+    functions = Functions(interface, PackageSource(folder, described))
+    recipe = (load, (str(folder),))
+    name = f"{described['operator']}_saved_{_digest(folder)}"
+    return from_functions(functions, name, initial, described["text"], recipe, described["sizes"])
+
+
+def _digest(folder: Path) -> str:
+    import hashlib
+
+    return hashlib.sha256((folder / "layer.json").read_bytes() + str(folder).encode()).hexdigest()[:8]
+
+
+def _spec(value: list[Any]) -> TensorSpec:
+    name, role, entries, dtype = value
+    return TensorSpec(name, role, tuple(Entry(tuple(axes)) for axes in entries), dtype)
+
+
+def _initialiser(value: dict[str, Any], fits: dict[str, Fit]) -> Initialiser:
+    fit = None
+    if value["fit"] is not None:
+        key = json.dumps(value["fit"], sort_keys=True)
+        if key not in fits:
+            tensors = tuple(
+                Coefficients(name, tuple(Entry(tuple(axes)) for axes in entries), tuple(shape))
+                for name, entries, shape in value["fit"]["tensors"]
+            )
+            fits[key] = Fit(key, tensors, None, value["fit"]["solution"])
+        fit = fits[key]
+    graphs = tuple(parse(text) for text in value["graphs"])
+    return Initialiser(value["name"], value["kind"], graphs, tuple(value["values"]), fit)
+
+
+class PackageSource:
+    """Executables of a saved folder. Tensors that are not contiguous are copied: only contiguous ones were saved for."""
+
+    copies = True
+
+    def __init__(self, folder: Path, described: dict[str, Any]) -> None:
+        self.folder = folder
+        self.made: list[Made] = []
+        self._files: dict[tuple[str, Signature], str] = {}
+        for each in described["programs"]:
+            signature = Signature.from_json(each["signature"])
+            program = Program.from_json(json.loads((folder / f"{each['files']}.json").read_text(encoding="utf-8")))
+            self.made.append(Made(each["path"], signature, program))
+            self._files[(each["path"], signature)] = each["files"]
+        self._used = {path: _bits(text) for path, text in described["used"].items()}
+        self._training = described["training"]
+
+    def executable(self, function: Function, signature: Signature) -> Executable:
+        exact = self._exact(function.path, signature)
+        if exact is not None:
+            return exact
+        # gradients of more tensors than wanted were saved: take those that are
+        parent, _, step = function.path.rpartition("/")
+        wanted, _, given = step.partition(":")
+        for made in self.made:
+            other_parent, _, other = made.path.rpartition("/")
+            more, _, other_given = other.partition(":")
+            if (other_parent, other_given, made.signature) == (parent, given, signature) and _covers(more, wanted):
+                whole = self._exact(made.path, signature)
+                assert whole is not None
+                listed = [place for place, digit in enumerate(more) if digit == "1"]
+                return _Part(whole, tuple(listed.index(place) for place, digit in enumerate(wanted) if digit == "1"))
+        saved = sorted({f"{made.program.direction} ({_dtypes(made.signature)})" for made in self.made})
+        raise TargetError(
+            f"{self.folder}: no program was saved for {function.path or 'forward'} of {_dtypes(signature)}\n"
+            f"  found: {'; '.join(saved)}\n  do: call the layer so before saving it"
+        )
+
+    def _exact(self, path: str, signature: Signature) -> Executable | None:
+        from ..runtime import native
+        from ..runtime.program import NativeExecutable
+
+        files = self._files.get((path, signature))
+        if files is None:
+            return None
+        program = next(made.program for made in self.made if (made.path, made.signature) == (path, signature))
+        return NativeExecutable(program, native.load(self.folder / f"{files}.so"))
+
+    def used(self, function: Function) -> Mask:
+        return self._used.get(function.path, (True,) * len(function.inputs))
+
+    def training(self, function: Function, wanted: Mask) -> tuple[Function, Function] | None:
+        for more, *pair in self._training:
+            if _covers(more, digits(wanted)):
+                first, second = (
+                    Function(
+                        function.family,
+                        each["path"],
+                        tuple(map(_spec, each["inputs"])),
+                        tuple(map(_spec, each["outputs"])),
+                        None if each["like"] is None else tuple(each["like"]),
+                    )
+                    for each in pair
+                )
+                return first, second
+        return None
+
+
+@dataclass(frozen=True)
+class _Part:
+    """An executable of which only some outputs are handed on."""
+
+    whole: Executable
+    places: tuple[int, ...]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return self.whole.inputs
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return tuple(self.whole.outputs[place] for place in self.places)
+
+    def prepare(self, tensors: Sequence[Tensor], bound: Bound) -> Call:
+        call = self.whole.prepare(tensors, bound)
+
+        def part(given: Sequence[Tensor]) -> list[Tensor]:
+            results = call(given)
+            return [results[place] for place in self.places]
+
+        return part
+
+    def launcher(self, tensors: Sequence[Tensor], bound: Bound) -> Any:
+        run, outputs = self.whole.launcher(tensors, bound)
+        return run, [outputs[place] for place in self.places]
+
+
+def _covers(more: str, wanted: str) -> bool:
+    return len(more) == len(wanted) and all(one == "1" or other == "0" for one, other in zip(more, wanted, strict=True))
+
+
+def _bits(text: str) -> Mask:
+    return tuple(digit == "1" for digit in text)
+
+
+def _dtypes(signature: Signature) -> str:
+    return ", ".join(f"{entry.name} {entry.dtype}" for entry in signature.inputs)

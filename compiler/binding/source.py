@@ -1,0 +1,138 @@
+"""Executables made by compiling: graph, program, shared object.
+
+In: a function of a layer and a signature. Out: an executable. Holds: graphs are derived and programs generated when first needed;
+every program made is kept, for reports and for saving.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import TargetError
+from ..ir.graph import Graph, Output, TensorSpec
+from ..runtime.execute import Executable, ReferenceExecutable
+from ..runtime.program import NativeExecutable
+from ..schedule.program import Program, Signature
+from . import graphs
+from .functions import Function, Made, Mask
+
+_DIRECTIONS = ("forward", "backward", "double_backward")
+
+
+def direction(function: Function) -> str:
+    """The name of a function's order in programs: forward, backward, double_backward, backward_3, ..."""
+    order = function.order
+    stem = _DIRECTIONS[order] if order < len(_DIRECTIONS) else f"backward_{order}"
+    return f"training_{stem}" if function.path.startswith("train") else stem
+
+
+class CompiledSource:
+    """Compiles graphs for one target: "cpp", or "reference", the interpreter."""
+
+    copies = False
+
+    def __init__(self, graph: Graph, target: str) -> None:
+        self.target = target
+        self.layer_graph = graph
+        self.made: list[Made] = []
+        self._graphs: dict[str, Graph] = {}
+
+    def graph(self, function: Function) -> Graph:
+        """The function's graph at level "math", its outputs under the function's names."""
+        found = self._graphs.get(function.path)
+        if found is None:
+            if function.parent is None:
+                found = graphs.forward_graph(self.layer_graph)
+            else:
+                parent = function.parent
+                assert function.like is not None
+                given = function.path.rpartition(":")[2]
+                outputs = [spec.name for spec, digit in zip(parent.outputs, given, strict=True) if digit == "1"]
+                found = graphs.backward_graph(self.graph(parent), [parent.inputs[k].name for k in function.like], outputs)
+            found = self._graphs[function.path] = _renamed(found, function)
+        return found
+
+    def program(self, function: Function, signature: Signature) -> Program:
+        """The program of a function for a signature."""
+        for made in self.made:
+            if made.path == function.path and made.signature == signature:
+                return made.program
+        from ..codegen import generate
+
+        graph = _specialised(self.graph(function), function, signature)
+        program = generate(graph, _of(graph, signature), direction(function))
+        self.made.append(Made(function.path, signature, program))
+        return program
+
+    def executable(self, function: Function, signature: Signature) -> Executable:
+        if self.target == "reference":
+            graph = _specialised(self.graph(function), function, signature)
+            return ReferenceExecutable(graph, _of(graph, signature))
+        from ..runtime import native
+
+        program = self.program(function, signature)
+        return NativeExecutable(program, native.library(program.source, _label(program)))
+
+    def artefact(self, program: Program) -> Path:
+        """The shared object of a program."""
+        from ..runtime.build import build
+
+        return build(program.source, name=_label(program))
+
+    def used(self, function: Function) -> Mask:
+        graph = self.graph(function)
+        read = {node.attribute("name") for node in graph.nodes if node.op == "input"}
+        return tuple(spec.name in read for spec in function.inputs)
+
+    def training(self, function: Function, wanted: Mask) -> tuple[Function, Function] | None:
+        try:
+            derived = function.derivative(wanted, function.differentiable)
+            names = [function.inputs[k].name for k in derived.like or ()]
+            given = [spec.name for spec, can in zip(function.outputs, function.differentiable, strict=True) if can]
+            pair = graphs.training_pair(self.graph(function), names, given)
+        except TargetError:  # not differentiable: said when the gradient is asked for
+            return None
+        if pair is None:
+            return None
+        forward, backward = pair
+        saved = tuple(output.spec for output in forward.outputs[len(function.outputs) :])
+        path = f"train{derived.path}"
+        first = Function(function.family, f"{path}#forward", function.inputs, (*function.outputs, *saved), None)
+        inputs = (*derived.inputs, *(replace(spec, role="saved") for spec in saved))
+        second = Function(function.family, f"{path}#backward", inputs, derived.outputs, derived.like)
+        self._graphs[first.path] = _renamed(forward, first)
+        self._graphs[second.path] = _renamed(backward, second)
+        return first, second
+
+
+def _label(program: Program) -> str:
+    return f"{program.name} {program.direction}"
+
+
+def _renamed(graph: Graph, function: Function) -> Graph:
+    outputs = tuple(
+        Output(replace(output.spec, name=spec.name), output.node)
+        for output, spec in zip(graph.outputs, function.outputs, strict=True)
+    )
+    return replace(graph, outputs=outputs)
+
+
+def _specialised(graph: Graph, function: Function, signature: Signature) -> Graph:
+    """The graph whose gradients have the storage dtype of what they are the gradients of, whatever the call's dtype is."""
+    if function.like is None:
+        return graph
+    dtypes = {entry.name: entry.dtype for entry in signature.inputs}
+
+    def stored(spec: TensorSpec, number: int) -> TensorSpec:
+        return replace(spec, dtype=dtypes[function.inputs[number].name])
+
+    outputs = tuple(
+        Output(stored(output.spec, number), output.node) for output, number in zip(graph.outputs, function.like, strict=True)
+    )
+    return replace(graph, outputs=outputs)
+
+
+def _of(graph: Graph, signature: Signature) -> Signature:
+    """The signature of the graph's own inputs, in its order."""
+    return Signature(tuple(signature.input(spec.name) for spec in graph.inputs), signature.dtype)
