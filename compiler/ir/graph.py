@@ -162,6 +162,11 @@ def whole_index(entry: Entry, lengths: dict[str, Length]) -> Affine:
     return Affine(tuple(reversed(terms)))
 
 
+def _identity(node: Node) -> tuple[Node, str]:
+    """What makes two nodes one. A constant's digits are part of it: 0.0 and -0.0 are equal in Python, but not under a division."""
+    return node, repr(node.attribute("value")) if node.op == "const" else ""
+
+
 class Builder:
     """Collects nodes; gives the number of an equal node where one exists.
 
@@ -179,7 +184,7 @@ class Builder:
         self.axes: dict[str, Axis] = {axis.name: axis for axis in axes}
         self.inputs: dict[str, TensorSpec] = {spec.name: spec for spec in inputs}
         self.nodes: list[Node] = []
-        self._numbers: dict[Node, int] = {}
+        self._numbers: dict[tuple[Node, str], int] = {}
         self._simplify = simplify
 
     @property
@@ -224,11 +229,11 @@ class Builder:
                 return simple
         kind, axes = result_type(self, op, operands, attributes)
         node = Node(op, operands, tuple(sorted(attributes.items())), kind, self.sorted_axes(axes), label, span)
-        number = self._numbers.get(node)
+        number = self._numbers.get(_identity(node))
         if number is None:
             number = len(self.nodes)
             self.nodes.append(node)
-            self._numbers[node] = number
+            self._numbers[_identity(node)] = number
         elif label is not None:
             self.label(number, label, span)
         return number
@@ -238,7 +243,7 @@ class Builder:
         from .ops import result_type
 
         kind, axes = result_type(self, op, operands, attributes)
-        return self._numbers.get(Node(op, operands, tuple(sorted(attributes.items())), kind, self.sorted_axes(axes)))
+        return self._numbers.get(_identity(Node(op, operands, tuple(sorted(attributes.items())), kind, self.sorted_axes(axes))))
 
     def label(self, number: int, name: str, span: Span | None = None) -> None:
         """Gives a node the author's name for it, if it has none yet."""

@@ -163,3 +163,11 @@ def test_the_same_text_under_any_hash_seed():
     ]
     first, second = (run.communicate(timeout=60)[0] for run in runs)
     assert "graph example layer" in first and "graph group_rational layer" in first and first == second
+
+
+def test_zeros_of_either_sign_are_kept_apart():
+    s = Sketch({}, {})
+    s.out("y", "", s("div", Const(1.0), Const(0.0))).out("z", "", s("div", Const(1.0), Const(-0.0)))
+    found = s.run()
+    assert (found["y"], found["z"]) == (float("inf"), -float("inf"))
+    assert "value=-0.0" in to_text(s.graph())
