@@ -29,7 +29,9 @@ class Problem:
     byte_count: int
 
     def eager(self, *arguments: Tensor) -> Tensor:
-        return REFERENCES[self.name].evaluate(self.case, *arguments)
+        """The layer as PyTorch does it best without compiling."""
+        reference = REFERENCES[self.name]
+        return reference.fused(*arguments) if reference.fused is not None else reference.evaluate(self.case, *arguments)
 
 
 def step_of(function: Callable[..., Tensor], arguments: Sequence[Tensor], cotangent: Tensor) -> Step:

@@ -102,14 +102,12 @@ def kernel_launches(given: Problem) -> dict[str, Launch]:
     Outputs: the value (forward); the gradients of the arguments (backward). Bytes: what a perfect kernel reads and writes.
     """
     layer = lamina.compile(given.name, sizes=dict(given.case.sizes) or None)
-    value = torch.empty_like(given.cotangent)
-    gradients = tuple(torch.empty_like(argument) for argument in given.arguments)
     inputs = sum(argument.nbytes for argument in given.arguments)
-    forward = layer.launcher("forward", given.arguments, outputs=(value,))
-    backward = layer.launcher("backward", (*given.arguments, given.cotangent), outputs=gradients)
+    forward, values = layer.launcher("forward", given.arguments)
+    backward, gradients = layer.launcher("backward", given.arguments, [given.cotangent])
     return {
-        "forward": Launch(forward, (value,), inputs + value.nbytes),
-        "backward": Launch(backward, gradients, 2 * inputs + value.nbytes),
+        "forward": Launch(forward, values, inputs + given.cotangent.nbytes),
+        "backward": Launch(backward, gradients, 2 * inputs + given.cotangent.nbytes),
     }
 
 

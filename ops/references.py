@@ -10,9 +10,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from . import eager_kan, eager_normalisation, eager_pointwise, eager_rational
 
@@ -47,7 +49,8 @@ class Reference:
     """`function(x, *parameters)` is the layer; `shapes` gives each argument's draw from the leading axes and all lengths.
 
     `defaults`: the sizes that have a default in the specification. `cases` are small, with odd lengths among them; the first
-    is smooth enough there for numerical second derivatives. `benchmark` is a size at which speed matters.
+    is smooth enough there for numerical second derivatives. `benchmark` is a size at which speed matters. `fused`: PyTorch's own
+    operation where it has one that is faster, if less exact or less differentiable: what a benchmark has to beat.
     """
 
     function: Callable[..., Tensor]
@@ -55,6 +58,7 @@ class Reference:
     cases: tuple[Case, ...]
     benchmark: Case
     defaults: Mapping[str, int] = field(default_factory=dict)
+    fused: Callable[..., Tensor] | None = None
 
     def draws(self, case: Case) -> dict[str, Draw]:
         """The arguments of a case by name, in declared order."""
@@ -73,13 +77,14 @@ class Reference:
         return self.function(*arguments, **{name: size for name, size in case.sizes.items() if name in accepted})
 
 
-def pointwise(function: Callable[..., Tensor]) -> Reference:
+def pointwise(function: Callable[..., Tensor], fused: Callable[..., Tensor] | None = None) -> Reference:
     """A parameterless activation of any shape."""
     return Reference(
         function,
         lambda leading, n: {"x": Draw(leading, 2.0)},
         (Case((2, 3)), Case((37,)), Case((3, 5, 7)), Case(())),
         Case((4096, 1024)),
+        fused=fused,
     )
 
 
@@ -198,10 +203,10 @@ REFERENCES: Mapping[str, Reference] = {
     "leaky_relu": pointwise(eager_pointwise.leaky_relu),
     "squared_relu": pointwise(eager_pointwise.squared_relu),
     "elu": pointwise(eager_pointwise.elu),
-    "gelu": pointwise(eager_pointwise.gelu),
-    "gelu_tanh": pointwise(eager_pointwise.gelu_tanh),
+    "gelu": pointwise(eager_pointwise.gelu, functional.gelu),
+    "gelu_tanh": pointwise(eager_pointwise.gelu_tanh, partial(functional.gelu, approximate="tanh")),
     "silu": pointwise(eager_pointwise.silu),
-    "mish": pointwise(eager_pointwise.mish),
+    "mish": pointwise(eager_pointwise.mish, functional.mish),
     "poly_relu": powers(eager_pointwise.poly_relu, (), Case((4096, 1024))),
     "poly_norm": powers(eager_normalisation.poly_norm, ("C",), Case((4096,), {"C": 4096})),
     "softmax": over_rows(eager_normalisation.softmax),

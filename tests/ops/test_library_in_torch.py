@@ -73,8 +73,10 @@ def test_torch_export(name, dynamic):
     module = module_of(name, case, dtype=torch.float64)
     x = drawn(reference, case, torch.float64)[0]
     module(x)
-    shapes = ({0: torch.export.Dim.DYNAMIC},) if dynamic else None
-    program = torch.export.export(module, (x,), dynamic_shapes=shapes)
+    shapes = torch.export.ShapesCollection()
+    if dynamic:
+        shapes[x] = {0: torch.export.Dim.DYNAMIC}
+    program = torch.export.export(module, (x,), dynamic_shapes=shapes if dynamic else None)
     other = torch.cat([x, x * 0.5, x[:1] - 1]) if dynamic else x * 0.5
     torch.testing.assert_close(program.module()(other), module(other), rtol=0, atol=0)
 
