@@ -6,12 +6,12 @@ In: hypothesis' choices. Out: a `Graph` with every op, attribute and form of len
 from __future__ import annotations
 
 import sympy
-from graph_helpers import entries, index
 from hypothesis import strategies as st
 from lamina.ir.graph import Affine, Builder, GatherSlot, Graph, Output, TensorSpec
 from lamina.ir.scalar_ops import SCALAR_OPS
 from lamina.lang.checked import Axis, length_symbol
 from lamina.spans import Span
+from sketches import entries, index
 
 L, C = length_symbol("L"), length_symbol("h.C")
 AXES = (

@@ -8,9 +8,9 @@ import scipy.fft
 import scipy.signal
 import sympy
 import torch
-from graph_helpers import Const, Sketch, index
 from lamina.errors import ArgumentError
 from lamina.lang.checked import length_symbol
+from sketches import Const, Sketch, index
 
 RANDOM = numpy.random.default_rng(0)
 close = numpy.testing.assert_allclose

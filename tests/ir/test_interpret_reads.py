@@ -8,10 +8,10 @@ import numpy
 import pytest
 import scipy.signal
 import torch
-from graph_helpers import Sketch, index
 from lamina.errors import ArgumentError
 from lamina.ir.graph import GatherSlot
 from lamina.lang.checked import length_symbol
+from sketches import Sketch, index
 
 RANDOM = numpy.random.default_rng(0)
 close = numpy.testing.assert_allclose

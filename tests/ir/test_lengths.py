@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import sympy
-from graph_helpers import entries
 from lamina.errors import ArgumentError
 from lamina.ir.graph import TensorSpec
 from lamina.ir.lengths import solve_lengths
 from lamina.lang.checked import Axis, length_symbol
+from sketches import entries
 
 SYMBOLS = {name: length_symbol(name) for name in ("...", "G", "C", "L", "M", "X", "B")}
 

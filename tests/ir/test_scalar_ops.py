@@ -7,8 +7,8 @@ import numpy
 import pytest
 import scipy.interpolate
 import torch
-from graph_helpers import Const, Sketch
 from lamina.ir.scalar_ops import SCALAR_OPS
+from sketches import Const, Sketch
 
 POINTS = 64
 # ops whose first operand is an integer order, with the orders to test

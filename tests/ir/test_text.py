@@ -10,7 +10,6 @@ import sys
 
 import pytest
 import sympy
-from graph_helpers import Const, Sketch, index
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lamina.ir.dot import to_dot
@@ -21,6 +20,7 @@ from lamina.ir.text import parse, to_text
 from lamina.ir.verify import verify
 from lamina.lang.checked import length_symbol
 from random_graphs import graphs
+from sketches import Const, Sketch, index
 
 BRIEF = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 
