@@ -8,6 +8,7 @@ Holds: whatever the text, no other exception than `SpecError` and `ArgumentError
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from pathlib import Path
 
 import sympy
@@ -141,7 +142,7 @@ def _check_size_arguments(layer: syntax.Layer, sizes: Mapping[str, int]) -> None
             raise ArgumentError(
                 f"layer `{layer.name.name}` has no size `{name}`; its sizes are: {listed}{f'; {hint}' if hint else ''}"
             )
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= lengths.LARGEST:
+        if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= value <= lengths.LARGEST:
             raise ArgumentError(f"size `{name}` of layer `{layer.name.name}`: expected an integer of 0 or more, found {value!r}")
 
 
@@ -151,7 +152,7 @@ def _check_layer(layer: syntax.Layer, module: Module, sizes: Mapping[str, int], 
     scope = Scope(module)
     before = len(reporter.diagnostics)
     try:
-        check_sizes_and_names(layer, dict(sizes), scope, assembly)
+        check_sizes_and_names(layer, {name: int(value) for name, value in sizes.items()}, scope, assembly)
         declare_axes(layer, scope, assembly)
         declare_tensors(layer, scope, assembly)
         with assembly.opened(layer):

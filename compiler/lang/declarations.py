@@ -41,6 +41,8 @@ def check_sizes_and_names(layer: syntax.Layer, given: Mapping[str, Length], scop
             _refuse_negative(value, size.default, assembly)
             scope.sizes[size.name] = value
     for statement in layer.statements:
+        if isinstance(statement, (syntax.Declaration, syntax.Let, syntax.Out)):
+            assembly.reserve(scope.prefix + statement.name.name)
         if isinstance(statement, syntax.Let):
             name, line = statement.name.name, statement.span.line
             why = f"`{name}` is used before its statement in line {line}"
@@ -72,6 +74,9 @@ def declare_axes(layer: syntax.Layer, scope: Scope, assembly: Assembly) -> None:
             except Failed:
                 slot = assembly.add_axis(slot.name, length_symbol(slot.name))
             scope.axes[statement.axis.name] = slot
+    for node in _listed_axes(layer):
+        if node.name in scope.sizes and node.name not in scope.axes:
+            scope.axes[node.name] = assembly.add_axis(scope.prefix + node.name, scope.sizes[node.name])
     for node in _named_axes_of_expressions(layer):
         if node.name not in scope.axes and node.name not in scope.sizes:
             scope.axes[node.name] = AxisSlot(scope.prefix + node.name, None)
@@ -123,6 +128,14 @@ def _axis_names(node: syntax.Node) -> Iterator[syntax.AxisName]:
         yield node
     for child in syntax.children(node):
         yield from _axis_names(child)
+
+
+def _listed_axes(layer: syntax.Layer) -> Iterator[syntax.AxisName]:
+    """The axes that lets and outs list; a size among them is an axis."""
+    for statement in layer.statements:
+        if isinstance(statement, (syntax.Let, syntax.Out)):
+            for entry in statement.entries or ():
+                yield from split_axes(entry) or ()
 
 
 def _named_axes_of_expressions(layer: syntax.Layer) -> Iterator[syntax.AxisName]:
@@ -206,7 +219,6 @@ def declare_tensor(declaration: syntax.Declaration, scope: Scope, assembly: Asse
     init: Init | None = None
     with suppress(Failed):
         init = check_init(declaration, readable, scope, assembly)
-    assembly.reserve(unique)
     assembly.tensors.append(Tensor(unique, declaration.role, entries, dtype, init, reporter.place(declaration.span)))
 
 

@@ -13,6 +13,8 @@ import sympy
 
 Length = Union[int, sympy.Expr]
 LARGEST = 2**62
+MAXIMUM_TERMS = 40
+MAXIMUM_SYMBOLIC_EXPONENT = 4
 
 
 class ArithmeticProblem(Exception):
@@ -55,13 +57,19 @@ def power(base: Length, exponent: Length) -> Length:
         raise ArithmeticProblem("a negative exponent")
     if exponent > 62 and base not in (0, 1, -1):
         raise ArithmeticProblem("an exponent above 62")
-    return _bounded(base**exponent if isinstance(base, int) else sympy.expand(base**exponent))
+    if isinstance(base, int):
+        return _bounded(base**exponent)
+    if exponent > MAXIMUM_SYMBOLIC_EXPONENT:
+        raise ArithmeticProblem(f"an exponent above {MAXIMUM_SYMBOLIC_EXPONENT} of a length known only at the call")
+    return _bounded(sympy.expand(base**exponent))
 
 
 def _bounded(length: Length) -> Length:
     length = simplified(length)
     if isinstance(length, int) and abs(length) > LARGEST:
         raise ArithmeticProblem("a result above 2^62")
+    if not isinstance(length, int) and len(length.args) > MAXIMUM_TERMS:
+        raise ArithmeticProblem(f"more than {MAXIMUM_TERMS} terms")
     return length
 
 

@@ -151,8 +151,8 @@ class Workspace:
         start = Span(name, 1, 1, 1, 1)
         try:
             data = path.read_bytes()
-        except OSError as problem:
-            raise ArgumentError(f"cannot read `{name}`: {problem.strerror or problem}") from None
+        except (OSError, ValueError) as problem:
+            raise ArgumentError(f"cannot read `{name}`: {getattr(problem, 'strerror', None) or problem}") from None
         if len(data) > MAXIMUM_FILE_SIZE:
             self._reporter.error("LAM309", "file too large", start, f"at most {MAXIMUM_FILE_SIZE} bytes", str(len(data)))
             return syntax.File(name, (), "")

@@ -25,7 +25,7 @@ MAXIMUM_DEPTH = 120
 MAXIMUM_FILE_SIZE = 2**20
 MAXIMUM_SYNTAX_ERRORS = 20
 
-_EXPRESSION_START = {"NUMBER", "NAME", "AXIS", "LPAR", "SCAN", "TRANSFORM", "ITERATE", "MINUS", "NOT"}
+_EXPRESSION_START = {"NUMBER", "NAME", "AXIS", "OPEN_PARENTHESIS", "SCAN", "TRANSFORM", "ITERATE", "MINUS", "NOT"}
 _OPERATORS = {"PLUS", "MINUS", "STAR", "SLASH", "CARET", "COMPARISON", "AND", "OR"}
 _STATEMENTS = {"IN", "PARAM", "BUFFER", "AXIS_WORD", "REQUIRE", "ACCURACY", "LET", "OUT"}
 _ITEMS = {"USE", "CONST", "DEF", "LAYER"}
@@ -36,11 +36,8 @@ _TERMINAL_TEXT = {
     "STRING": "a text in double quotes",
     "ELLIPSIS": "`...`",
     "OPEN_BRACKET": "`[`",
-    "LSQB": "`[`",
     "CLOSE_BRACKET": "`]`",
-    "RSQB": "`]`",
-    "LPAR": "`(`",
-    "RPAR": "`)`",
+    "OPEN_PARENTHESIS": "`(`",
     "CLOSE_PARENTHESIS": "`)`",
     "LBRACE": "`{`",
     "CLOSE_BRACE": "`}`",
@@ -178,12 +175,12 @@ def _expected(accepted: frozenset[str]) -> str:
     """Terminals in the reader's words; the many ways to begin or to carry on an expression are one word each."""
     words = []
     rest = set(accepted)
-    if {"NUMBER", "LPAR", "NAME"} <= rest:
+    if {"NUMBER", "OPEN_PARENTHESIS", "NAME"} <= rest:
         words.append("an expression")
         rest -= _EXPRESSION_START | {"NUMBER", "NAME", "AXIS"}
     elif rest & _OPERATORS:
         words.append("an operator")
-        rest -= _OPERATORS | {"OPEN_BRACKET", "LSQB", "LPAR"}
+        rest -= _OPERATORS | {"OPEN_BRACKET", "OPEN_PARENTHESIS"}
     if rest >= _STATEMENTS:
         words.append("a statement")
         rest -= _STATEMENTS

@@ -8,7 +8,6 @@ name unusable, so that one mistake is reported once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 import sympy
 
@@ -19,7 +18,7 @@ from .declarations import OUT_HINT, claim, refuse_repetition, split_axes
 from .diagnostics import Failed, nearest
 from .expressions import ExpressionChecker
 from .integers import axis_of, integer, unknown_length
-from .lengths import Length
+from .lengths import ArithmeticProblem, Length
 from .scope import Assembly, Dimension, Readable, Scope, Unusable, dimension_of, dimensions_of_axes, ellipsis_dimension
 
 
@@ -28,8 +27,12 @@ def check_statements(statements: tuple[syntax.Statement, ...], scope: Scope, ass
     for statement in statements:
         method = _METHODS.get(type(statement))
         if method is not None:
-            with suppress(Failed):
+            try:
                 method(statement, scope, assembly)
+            except Failed:
+                continue
+            except ArithmeticProblem as problem:
+                assembly.reporter.error("LAM306", f"the lengths here cannot be computed: {problem}", statement.span)
 
 
 # ---------------------------------------------------------------------------------------------- lets and outs
@@ -63,7 +66,6 @@ def _let(statement: syntax.Let, scope: Scope, assembly: Assembly) -> Readable:
     else:
         dimensions = dimensions_of_axes(value.axes, scope, assembly)
         readable = Readable(name, unique, value.kind, dimensions, order_is_settled(value))
-    assembly.reserve(unique)
     assembly.statements.append(checked.Let(unique, entries, value, assembly.reporter.place(statement.span)))
     return readable
 
@@ -78,7 +80,6 @@ def _layer_call(statement: syntax.Let, node: syntax.Call, scope: Scope, assembly
         value, entries = _out_value(outs[0], call.scope, assembly)
     listed = finish_layer_call(call, statement, outs[0], value, entries)
     dimensions, _ = annotated(statement.entries or (), scope, assembly)
-    assembly.reserve(scope.prefix + statement.name.name)
     assert tuple(entry for dimension in dimensions for entry in dimension.entries) == listed
     return Readable(statement.name.name, scope.prefix + statement.name.name, value.kind, dimensions)
 
@@ -90,7 +91,6 @@ def _check_out(statement: syntax.Out, scope: Scope, assembly: Assembly) -> None:
         scope.values[name] = Unusable("LAM110", f"`{name}` is an `out`, which cannot be read", OUT_HINT)
     value, entries = _out_value(statement, scope, assembly)
     unique = scope.prefix + name
-    assembly.reserve(unique)
     assembly.statements.append(checked.Out(unique, entries, value, assembly.reporter.place(statement.span)))
 
 
@@ -146,9 +146,7 @@ def annotated(
 
 
 def _listed_axis(node: syntax.AxisName, scope: Scope, assembly: Assembly) -> str:
-    """The axis of a name in a list; a size becomes an axis there."""
-    if node.name in scope.sizes and node.name not in scope.axes:
-        scope.axes[node.name] = assembly.add_axis(scope.prefix + node.name, scope.sizes[node.name])
+    """The axis of a name in a list."""
     slot = axis_of(node, scope, assembly.reporter)
     if slot.length is None:
         raise unknown_length(node, assembly.reporter)

@@ -7,6 +7,7 @@ the text alone; no name is looked up.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, Protocol, Union
 
@@ -105,6 +106,9 @@ class TreeBuilder(Transformer_NonRecursive):
 
     def ellipsis(self, token: Token) -> syntax.Ellipsis:
         return syntax.Ellipsis(self._span(token))
+
+    def parenthesized(self, opening: Token, inner: syntax.Expression, closing: Token) -> syntax.Expression:
+        return dataclasses.replace(inner, span=self._span(opening, closing))
 
     def binary(self, left: syntax.Expression, operator: Token, right: syntax.Expression) -> syntax.Binary:
         return syntax.Binary(self._span(left, right), OPERATORS[operator], left, right)
