@@ -27,6 +27,10 @@ from .names import Names
 from .text import Lines
 
 CHUNK = 4096
+LANES = {"f32": 16, "f64": 8}  # accumulators side by side, a vector of them: 64 bytes
+LANE_WORDS = 8
+LANE_TERMS = 1024
+MOST_LANES = 1024
 STORAGE_TYPES = {
     "f64": "double",
     "f32": "float",
@@ -70,6 +74,7 @@ class _Kernel:
     def __init__(self, schedule: Schedule, step: KernelStep) -> None:
         self.schedule = schedule
         self.step = step
+        self.double = schedule.compute == "f64"
         self.nodes: Sequence[Node] = schedule.nodes
         self.lengths = schedule.lengths
         self.leaves = step.leaves
@@ -102,9 +107,27 @@ class _Kernel:
         self.column_offsets: dict[int, Length] = {}
         self.uses: dict[int, int] = {}
         self.deepest: dict[int, int] = {}
+        self.lanes = self._use_lanes()
         self.scratch = self._scratch()
 
     # ------------------------------------------------------------------------------------------------ scratch memory
+
+    def _use_lanes(self) -> bool:
+        """Whether sums over rows are gathered in vectors of lanes kept across rows.
+
+        Worth it where the innermost loop is all that a row has: a sum across a vector's lanes at the end of each short loop would cost as
+        much as the loop. Only for a small, known number of results.
+        """
+        if self.row or not self.column or not self.outer or not self.inner:
+            return False
+        loop = self.inner[-1]
+        count = sum((self._points(self.nodes[n].axes) for n in self.column), sympy.Integer(0))
+        if not count.is_Integer or int(count) > MOST_LANES:
+            return False
+        return all(
+            self.nodes[n].attribute("operation") == "sum" and self.nodes[n].kind == "real" and set(loop.axes) <= set(self.nodes[n].attribute("over"))
+            for n in self.column
+        )
 
     def _scratch(self) -> Length:
         """Words of scratch a thread: partial results of column reductions, then rows of reductions that keep inner axes."""
@@ -117,6 +140,8 @@ class _Kernel:
             if kept:
                 self.row_offsets[number] = words
                 words = words + self._points(kept)
+        if self.lanes:
+            words = words * (1 + LANE_WORDS)  # the totals, then the lanes of each
         return words
 
     def _points(self, axes: Sequence[str]) -> Length:
@@ -194,7 +219,7 @@ class _Kernel:
     def _invariants(self) -> None:
         """Values without axes that need no reduction: once, before the loops."""
         for number in self.nest.cone:
-            if not self.nodes[number].axes and self.nest.levels[number] == 0:
+            if not self.nodes[number].axes and self.nest.levels[number] == 0 and number not in self.column:
                 self._define(number, single=False)
 
     def _region(self) -> None:
@@ -214,41 +239,66 @@ class _Kernel:
             out.add("if (member == 0) joined = members;")
         if self.scratch != 0:
             out.add("double* __restrict own = scratch + member * scratch_stride;")
-        for number in self.column:
-            self._start_array(number, self.column_offsets[number], self.nodes[number].axes)
+        if self.lanes:
+            self._start_lanes()
+        else:
+            for number in self.column:
+                self._start_array(number, self.column_offsets[number], self.nodes[number].axes)
         if self.outer:
             self._rows()
         else:
             self._row()
+        if self.lanes:
+            out.add("flush();")
         out.close()
 
-    def _rows(self) -> None:
-        """The flattened outer loops: the first point by division, the following by counting up."""
+    def _start_lanes(self) -> None:
         out = self.out
-        remaining = "begin"
-        declarations = []
-        for position, loop in reversed(list(enumerate(self.outer))):
-            if position == 0:
-                declarations.append(f"int64_t {loop.variable} = {remaining};")
-            else:
-                length = self.length(loop.length)
-                declarations.append(f"int64_t {loop.variable} = {remaining} % lamina::at_least_one({length});")
-                remaining = f"({remaining} / lamina::at_least_one({length}))"
-        for declaration in reversed(declarations):
-            out.add(declaration)
+        totals = self.scratch / (1 + LANE_WORDS)
+        lanes = LANES["f64" if self.double else "f32"]
+        out.add(f"constexpr int64_t lanes = {lanes}, totals = {self.length(totals)};")
+        out.add("Real* __restrict own_lanes = reinterpret_cast<Real*>(own + totals);")
+        out.add("int64_t gathered = 0;")
+        out.add("lamina::fill(own, totals, double(0));")
+        out.add("lamina::fill(own_lanes, totals * lanes, Real(0));")
+        out.add("const auto flush = [&] { lamina::flush_lanes<lanes>(own, own_lanes, totals), gathered = 0; };")
+
+    def _rows(self) -> None:
+        """The outer loops over the thread's share of points: the last as a loop, those before it flattened and decoded once a run."""
+        out = self.out
         last = self.outer[-1]
         if len(self.outer) == 1:
-            out.open(f"for (; {last.variable} < end; ++{last.variable})")
-        else:
-            out.open("for (int64_t piece = begin; piece < end; ++piece)")
+            out.open(f"for (int64_t {last.variable} = begin; {last.variable} < end; ++{last.variable})")
+            self._row()
+            self._gathered("1")
+            out.close()
+            return
+        length = self.length(last.length)
+        out.add(f"const int64_t run = lamina::at_least_one({length});")
+        out.open("for (int64_t lead = begin / run; lead * run < end; ++lead)")
+        remaining = "lead"
+        declarations = []
+        for position, loop in reversed(list(enumerate(self.outer[:-1]))):
+            if position == 0:
+                declarations.append(f"const int64_t {loop.variable} = {remaining};")
+            else:
+                size = f"lamina::at_least_one({self.length(loop.length)})"
+                declarations.append(f"const int64_t {loop.variable} = {remaining} % {size};")
+                remaining = f"({remaining} / {size})"
+        for declaration in reversed(declarations):
+            out.add(declaration)
+        out.add("const int64_t low = lamina::max(begin - lead * run, int64_t(0)), high = lamina::min(end - lead * run, run);")
+        out.open(f"for (int64_t {last.variable} = low; {last.variable} < high; ++{last.variable})")
         self._row()
-        if len(self.outer) > 1:
-            step = f"++{last.variable};"
-            for position in range(len(self.outer) - 1, 0, -1):
-                inner, outer = self.outer[position], self.outer[position - 1]
-                step += f" if ({inner.variable} == {self.length(inner.length)}) {{ {inner.variable} = 0; ++{outer.variable};"
-            out.add(step + " }" * (len(self.outer) - 1))
         out.close()
+        self._gathered("(high - low)")
+        out.close()
+
+    def _gathered(self, rows: str) -> None:
+        """In a nest with lanes: empties them into the totals before they have gathered too many terms."""
+        if self.lanes:
+            self.out.add(f"gathered += {rows} * {self.length(self.inner[-1].length)};")
+            self.out.add(f"if (gathered >= {LANE_TERMS} * lanes) flush();")
 
     def _start_array(self, number: int, offset: Length, axes: Sequence[str]) -> None:
         node = self.nodes[number]
@@ -395,6 +445,9 @@ class _Kernel:
         out = self.out
         loop = self.inner[-1]
         variable = loop.variable
+        if self.lanes:
+            self._innermost_lanes(needed, columns, stores, depth)
+            return
         split = not self.outer  # the only loop is the one divided among threads
         registers = [n for n in (*reductions, *columns) if loop.axes[0] in self.nodes[n].attribute("over")]
         low, high = ("begin", "end") if split else ("0", self.length(loop.length))
@@ -428,6 +481,44 @@ class _Kernel:
             self._fold(number, f"part_{number}")
         if chunked:
             out.close()
+
+    def _innermost_lanes(
+        self, needed: Sequence[int], columns: Sequence[int], stores: Sequence[tuple[Store, Access]], depth: int
+    ) -> None:
+        """The innermost loop a vector of lanes at a time; the lanes of each sum are loaded before it and stored after it."""
+        out = self.out
+        loop = self.inner[-1]
+        length = self.length(loop.length)
+        places = {n: self._lane_place(n) for n in columns}
+        for number in columns:
+            out.add(f"Real part_{number}[lanes];")
+            out.add(f"for (int64_t lane = 0; lane < lanes; ++lane) part_{number}[lane] = own_lanes[({places[number]}) * lanes + lane];")
+        out.open(f"const auto point = [&](const int64_t {loop.variable}, const int64_t lane) __attribute__((always_inline))")
+        self._values_at(needed, depth)
+        for number in columns:
+            self._accumulate(number, f"part_{number}[lane]", self.text_of[self.nodes[number].operands[0]])
+        for store, each in stores:
+            self._store(store, each, self.text_of[store.node])
+        out.close_with(";")
+        out.add(f"int64_t {loop.variable} = 0;")
+        out.open(f"for (; {loop.variable} + lanes <= {length}; {loop.variable} += lanes)")
+        out.add("#pragma omp simd")
+        out.add(f"for (int64_t lane = 0; lane < lanes; ++lane) point({loop.variable} + lane, lane);")
+        out.close()
+        # the rest as one masked vector: a scalar loop would force the accumulators into memory, even where it runs zero times
+        out.open(f"if ({loop.variable} < {length})")
+        out.add("#pragma omp simd")
+        out.open("for (int64_t lane = 0; lane < lanes; ++lane)")
+        out.add(f"if ({loop.variable} + lane < {length}) point({loop.variable} + lane, lane);")
+        out.close()
+        out.close()
+        for number in columns:
+            out.add(f"for (int64_t lane = 0; lane < lanes; ++lane) own_lanes[({places[number]}) * lanes + lane] = part_{number}[lane];")
+
+    def _lane_place(self, number: int) -> str:
+        axes = self.nodes[number].axes
+        loops = [loop for loop in self.outer if set(loop.axes) <= set(axes)]
+        return self.offset(self._array_access(axes), loops, self.column_offsets[number])
 
     def _point(
         self, needed: Sequence[int], reductions: Sequence[int], columns: Sequence[int], stores: Sequence[tuple[Store, Access]]

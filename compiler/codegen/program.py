@@ -17,6 +17,7 @@ import sympy
 from ..ir.fingerprint import fingerprint
 from ..ir.graph import Graph
 from ..lang.checked import Length
+from ..passes.pipeline import finish
 from ..schedule.partition import schedule
 from ..schedule.program import Argument, Program, Signature
 from ..schedule.steps import KernelStep, ProductStep, Schedule
@@ -51,7 +52,7 @@ def runtime_text() -> str:
 
 def generate(graph: Graph, signature: Signature, direction: str = "forward", text: str = "") -> Program:
     """The C++ program of a math-level graph for tensors of this signature. Raises schedule.partition.NotLowered."""
-    plan = schedule(graph, signature)
+    plan = schedule(finish(graph), signature)
     return _Assembly(graph, plan, signature, direction, text).program()
 
 

@@ -25,5 +25,9 @@ class Lines:
         self._depth -= 1
         self.add("}")
 
+    def close_with(self, end: str) -> None:
+        self._depth -= 1
+        self.add("}" + end)
+
     def text(self) -> str:
         return "".join(f"{line}\n" for line in self._lines)

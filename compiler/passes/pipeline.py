@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from ..ir.graph import Builder, Graph
 from .autodiff import differentiate
+from .divisions import share_reciprocals
 from .simplify import simplify
 from .substitute import resolve_views
 from .unroll import recognize_and_unroll
@@ -24,6 +25,11 @@ def optimize(graph: Graph) -> Graph:
     graph = resolve_views(graph, _builder(graph))
     # contractions before unrolling: a sum written out is no longer a matrix product
     return recognize_and_unroll(graph, _builder(graph))
+
+
+def finish(graph: Graph) -> Graph:
+    """What is done last, just before scheduling: nothing is differentiated after it, so adjoints never see reciprocals."""
+    return share_reciprocals(graph, _builder(graph))
 
 
 def backward(graph: Graph, wanted: Sequence[str], given: Sequence[str] | None = None) -> Graph:

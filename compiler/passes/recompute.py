@@ -1,7 +1,126 @@
-"""Placeholder docstring, replaced below."""
+"""What the forward pass saves for the backward pass, and what is computed again.
+
+Before: a forward graph and its backward graph, which computes everything from inputs and cotangents. After: the forward graph with further
+outputs of role "saved", and the backward graph reading them as inputs.
+Why it is legal: a saved value is the value that the backward graph would compute; only where it comes from changes.
+
+How: results of contractions, and of reductions much smaller than what they sum, are never computed twice. Among all ways to make them
+available the minimum cut (in bytes) between the inputs and the backward pass is saved; pointwise values between are computed again.
+"""
+
 from __future__ import annotations
-from ..ir.graph import Graph
+
+import networkx
+
+from ..ir.graph import Builder, Graph, Node, Output, TensorSpec
+from ..lang.checked import Entry
+from .recognize import nominal
+from .simplify import simplify
+from .substitute import copy_into
+
+LEAST_SHRINKING = 8  # a reduction is saved rather than repeated where its result is at least this many times smaller
+_SOURCE, _SINK = "source", "sink"
 
 
 def split(forward: Graph, backward: Graph) -> tuple[Graph, Graph]:
-    return forward, backward
+    """The two graphs with what is best saved passed between them."""
+    builder = Builder(forward.name, (*forward.axes, *backward.axes), (*forward.inputs, *backward.inputs), simplify)
+    own = copy_into(builder, forward)
+    back = copy_into(builder, backward)
+    primal = set(own.values())
+    wanted = [back[out.node] for out in backward.outputs]
+    saved = _choose(builder, primal, wanted)
+    if not saved:
+        return forward, backward
+    specs = {}
+    for position, number in enumerate(saved):
+        node = builder.nodes[number]
+        entries = tuple(Entry((axis,)) for axis in node.axes)
+        specs[number] = TensorSpec(f"saved_{position}", "saved", entries, "compute")
+    outputs = [Output(out.spec, own[out.node]) for out in forward.outputs]
+    outputs += [Output(spec, number) for number, spec in specs.items()]
+    first = builder.finish(outputs, forward.level)
+    first = Graph(first.name, first.axes, forward.inputs, first.nodes, first.outputs, first.level)
+    second = _reading(backward, builder, specs, back, wanted)
+    return first, second
+
+
+def _reading(backward: Graph, joint: Builder, specs: dict[int, TensorSpec], back: dict[int, int], wanted: list[int]) -> Graph:
+    """The backward graph with the saved values read instead of computed."""
+    builder = Builder(backward.name, joint.axes.values(), (*backward.inputs, *specs.values()), simplify)
+    numbers: dict[int, int] = {}
+    for number, spec in specs.items():
+        numbers[number] = builder.read_whole(spec)
+    pending = list(wanted)
+    while pending:
+        number = pending[-1]
+        if number in numbers:
+            pending.pop()
+            continue
+        node: Node = joint.nodes[number]
+        missing = [operand for operand in node.operands if operand not in numbers]
+        if missing:
+            pending.extend(missing)
+            continue
+        operands = tuple(numbers[operand] for operand in node.operands)
+        numbers[number] = builder.add(node.op, operands, label=node.name, span=node.span, **dict(node.attributes))
+        pending.pop()
+    outputs = [Output(out.spec, numbers[back[out.node]]) for out in backward.outputs]
+    return builder.finish(outputs, backward.level)
+
+
+def _choose(builder: Builder, primal: set[int], wanted: list[int]) -> list[int]:
+    """The values to save: the minimum cut between the inputs and what the backward pass needs of the forward pass's values."""
+    needed: set[int] = set()
+    pending = list(wanted)
+    while pending:
+        number = pending.pop()
+        if number not in needed:
+            needed.add(number)
+            pending.extend(builder.nodes[number].operands)
+    common = primal & needed
+    kept = {number for number in common if _never_again(builder, number)}
+    if not kept:
+        return []
+    graph = networkx.DiGraph()
+    for number in sorted(common):
+        node = builder.nodes[number]
+        size = float("inf") if node.op == "input" or node.kind != "real" else float(nominal(builder.lengths, node.axes))
+        if node.op == "read":
+            size = 0.0  # an input is there already
+        graph.add_edge(("in", number), ("out", number), capacity=size)
+        if number in kept or not any(operand in common for operand in node.operands):
+            graph.add_edge(_SOURCE, ("in", number), capacity=float("inf"))
+        for operand in node.operands:
+            if operand in common and number not in kept:
+                graph.add_edge(("out", operand), ("in", number), capacity=float("inf"))
+    for number in sorted(needed):
+        if number in wanted and number in common:
+            graph.add_edge(("out", number), _SINK, capacity=float("inf"))
+        if number not in common or number in kept:
+            for operand in builder.nodes[number].operands:
+                if operand in common and number not in common and _carries(builder, operand):
+                    graph.add_edge(("out", operand), _SINK, capacity=float("inf"))
+    if _SINK not in graph:
+        return []
+    _, (reachable, _) = networkx.minimum_cut(graph, _SOURCE, _SINK)
+    return [
+        number
+        for number in sorted(common)
+        if ("in", number) in reachable and ("out", number) not in reachable and builder.nodes[number].op not in ("read", "const", "index", "length")
+    ]
+
+
+def _carries(builder: Builder, number: int) -> bool:
+    """Whether a value comes from the inputs at all (a constant or an index needs no saving)."""
+    return builder.nodes[number].op not in ("const", "index", "length", "input")
+
+
+def _never_again(builder: Builder, number: int) -> bool:
+    node = builder.nodes[number]
+    if node.op == "contract":
+        return True
+    if node.op != "reduce" or node.kind != "real":
+        return False
+    before = nominal(builder.lengths, builder.nodes[node.operands[0]].axes)
+    return before >= LEAST_SHRINKING * nominal(builder.lengths, node.axes)

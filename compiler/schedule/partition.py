@@ -89,7 +89,14 @@ class _Partition:
             self.steps.extend(step for steps, _ in prepared for step in steps)
         steps, buffers, tile = tile_loop(tuple(self.steps), self.buffers, self.builder)
         return Schedule(
-            self.graph.name, tuple(self.builder.nodes), self.builder.lengths, buffers, steps, tile, tuple(self.grouping.notes)
+            self.graph.name,
+            self.compute,
+            tuple(self.builder.nodes),
+            self.builder.lengths,
+            buffers,
+            steps,
+            tile,
+            tuple(self.grouping.notes),
         )
 
     def _cone(self, roots: Iterable[int]) -> list[int]:

@@ -103,9 +103,10 @@ class TileLoop:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The nodes that steps refer to, axis lengths, buffers in order (inputs, outputs, temporaries) and steps in order."""
+    """compute: f32 or f64, what reals are computed in. The nodes that steps refer to, axis lengths, buffers in order (inputs, outputs, temporaries) and steps in order."""
 
     name: str
+    compute: str
     nodes: tuple[Node, ...]
     lengths: Mapping[str, Length]
     buffers: Mapping[str, Buffer]

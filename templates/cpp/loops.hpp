@@ -27,6 +27,17 @@ static inline void fill(T* target, int64_t n, T value) {
     for (int64_t i = 0; i < n; ++i) target[i] = value;
 }
 
+// Adds each total's lanes to it and empties them.
+template <int64_t lanes, class T>
+static inline void flush_lanes(double* __restrict total, T* __restrict own_lanes, int64_t totals) {
+    for (int64_t i = 0; i < totals; ++i) {
+        double sum = 0;
+        for (int64_t lane = 0; lane < lanes; ++lane) sum += double(own_lanes[i * lanes + lane]);
+        total[i] += sum;
+    }
+    fill(own_lanes, totals * lanes, T(0));
+}
+
 template <class T>
 using gemm_function = void(const char*, const char*, const int64_t*, const int64_t*, const int64_t*, const T*, const T*, const int64_t*,
                            const T*, const int64_t*, const T*, T*, const int64_t*);
