@@ -21,7 +21,7 @@ from .diagnostics import Failed, Reporter, nearest
 from .parse import MAXIMUM_FILE_SIZE, parse, parse_with
 
 _OPS = (__package__ or "").rpartition(".")[0] + ".ops"
-_ENTRY = re.compile(r"^[ \t]*(?:layer|def)[ \t]+([a-z_][A-Za-z0-9_]*)", re.MULTILINE)
+_ENTRY = re.compile(r"^[ \t]*(layer|def)[ \t]+([a-z_][A-Za-z0-9_]*)", re.MULTILINE)
 _NAME = re.compile(r"[a-z_][A-Za-z0-9_]*\Z")
 
 # Finds the file that holds a used name: (the name, the STRING after `from` or None, the name of the using file) -> its parsed file.
@@ -48,18 +48,26 @@ def prelude() -> Module:
 
 
 @lru_cache(maxsize=1)
-def _library_index() -> dict[str, str]:
-    """The file of each entry of the library, by the entry's name; where two files have the same name, the first in order."""
-    index: dict[str, str] = {}
+def _library_index() -> dict[str, tuple[str, str]]:
+    """Whether an entry of the library is a layer or a def, and its file, by the entry's name. Where a name is found twice, layers
+    come before defs, and else the first file in order."""
+    found: list[tuple[str, str, str]] = []
     for resource in sorted(resources.files(_OPS).iterdir(), key=lambda item: item.name):
         if resource.name.endswith(".lam"):
-            for name in _ENTRY.findall(resource.read_text(encoding="utf-8")):
-                index.setdefault(name, resource.name)
+            found += [(word, resource.name, name) for word, name in _ENTRY.findall(resource.read_text(encoding="utf-8"))]
+    index: dict[str, tuple[str, str]] = {}
+    for word, file, name in sorted(found, key=lambda entry: entry[0] != "layer"):
+        index.setdefault(name, (word, file))
     return index
 
 
+def library_layers() -> tuple[str, ...]:
+    """The names of the layers of the library, sorted."""
+    return tuple(sorted(name for name, (word, _) in _library_index().items() if word == "layer"))
+
+
 def library_names() -> tuple[str, ...]:
-    """The names of the layers and defs of the library, sorted."""
+    """The names of all that `use` finds in the library, layers and defs, sorted."""
     return tuple(sorted(_library_index()))
 
 
@@ -80,13 +88,13 @@ class Workspace:
 
     def open(self, spec: str | Path) -> tuple[Module, str | None]:
         """The module of a path, a text or a library entry; for an entry, also its name."""
-        if isinstance(spec, str) and _NAME.match(spec) and spec in _library_index():
-            return self.module_of(_library_file(_library_index()[spec])), spec
+        if isinstance(spec, str) and spec in library_layers():
+            return self.module_of(_library_file(_library_index()[spec][1])), spec
         if isinstance(spec, Path) or _looks_like_path(spec):
             return self.module_of(self._parse_path(Path(spec))), None
         if _NAME.match(spec):
-            hint = nearest(spec, library_names())
-            raise ArgumentError(f"no entry `{spec}` in the layer library{f'; {hint}' if hint else ''}; lamina.library() lists them")
+            hint = nearest(spec, library_layers())
+            raise ArgumentError(f"no layer `{spec}` in the layer library{f'; {hint}' if hint else ''}; lamina.library() lists them")
         return self.module_of(parse_with(spec, "<text>", self._reporter)), None
 
     def module_of(self, file: syntax.File) -> Module:
@@ -136,7 +144,7 @@ class Workspace:
         if source is None:
             if name not in _library_index():
                 raise KeyError(f"no entry `{name}` in the layer library")
-            return _library_file(_library_index()[name])
+            return _library_file(_library_index()[name][1])
         path = Path(source)
         if not path.is_absolute() and not using.startswith("<"):
             path = Path(using).parent / path

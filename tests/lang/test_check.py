@@ -315,10 +315,7 @@ def test_rule_12_lengths_are_solved() -> None:
     (requirement,) = layer.requirements
     assert requirement.condition == sympy.Eq(sympy.Mod(length_symbol("T"), 2), 0)
     with pytest.raises(SpecError, match="does not fit its entry `2\\*P`"):
-        load(
-            f"{text} layer f {{ in x[B, 2*T]  let z[B, T] = x[B, T]  axis U = 7  param w[U] = 0  let a[Q, P] = half(w) out y[B] = 1 }}",
-            "f",
-        )
+        load(f"{text} layer f {{ param w[3, 7] = 0  axis R = 3  let a[R, P] = half(w)  out y[R, P] = a }}", "f")
 
 
 def test_rule_12_calls_nest() -> None:
