@@ -14,6 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from .batching import batch
 from .functions import Function
 from .operators import Operators
 
@@ -55,6 +56,53 @@ def run(operators: Operators, function: Function, tensors: Sequence[Tensor]) -> 
             if tensor.requires_grad:
                 return list(_Recorded.apply(operators, function, *tensors))
     return function.call(tensors)
+
+
+def transformed() -> bool:
+    """Whether a transform of torch.func (grad, vmap, jvp, ...) is in force."""
+    return _transform() is not None
+
+
+def functional(operators: Operators, function: Function, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The results under the transforms of torch.func, whose autograd needs a function of its own kind."""
+    return list(_Functional.apply(operators, function, *tensors))
+
+
+class _Functional(torch.autograd.Function):
+    """A function with gradients of any order and batching, for torch.func."""
+
+    @staticmethod
+    def forward(operators: Operators, function: Function, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return tuple(operators.apply(function, tensors))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.operators, ctx.function, *tensors = inputs
+        ctx.save_for_backward(*tensors)
+        ctx.set_materialize_grads(False)
+        fixed = [result for result, can in zip(output, ctx.function.differentiable, strict=True) if not can]
+        ctx.mark_non_differentiable(*fixed)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
+        function: Function = ctx.function
+        tensors = ctx.saved_tensors
+        given = tuple(cotangent is not None and can for cotangent, can in zip(cotangents, function.differentiable, strict=True))
+        wanted = ctx.needs_input_grad[2:]
+        if not any(given) or not any(wanted):
+            return (None,) * (len(tensors) + 2)
+        taken = [cast(Tensor, cotangent) for cotangent, is_given in zip(cotangents, given, strict=True) if is_given]
+        derived = function.derivative(wanted, given)
+        gradients = functional(ctx.operators, derived, [*tensors, *taken])
+        return (None, None, *derived.placed(gradients, len(tensors)))
+
+    @staticmethod
+    def vmap(info: Any, dimensions: tuple[Any, ...], operators: Operators, function: Function, *tensors: Tensor) -> Any:
+        def apply(inner: Function, given: Sequence[Tensor]) -> list[Tensor]:
+            return functional(operators, inner, given)
+
+        results = batch(apply, function, list(tensors), list(dimensions[2:]), info.batch_size)
+        return tuple(results), (0,) * len(results)
 
 
 class _Recorded(torch.autograd.Function):

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .. import pipeline
 from ..errors import TargetError
-from ..ir.build import build
 from ..ir.graph import Graph
 from ..lang.checked import CheckedLayer
 from ..passes.autodiff import NotDifferentiable
-from ..passes.pipeline import backward, optimize
+from ..passes.pipeline import optimize
 
 
 def layer_graph(checked: CheckedLayer) -> Graph:
     """The layer as written."""
-    return build(checked)
+    return pipeline.layer_graph(checked)
 
 
 def forward_graph(graph: Graph) -> Graph:
@@ -28,7 +28,7 @@ def forward_graph(graph: Graph) -> Graph:
 def backward_graph(graph: Graph, wanted: Sequence[str], given: Sequence[str]) -> Graph:
     """Gradients of the inputs `wanted`, given cotangents of the outputs `given`. Errors: TargetError: an op has no derivative."""
     try:
-        return backward(graph, tuple(wanted), tuple(given))
+        return pipeline.backward_graph(graph, tuple(wanted), tuple(given))
     except NotDifferentiable as missing:
         raise TargetError(
             f"layer {graph.name}: the gradient of {', '.join(wanted)} needs the derivative of {missing}, which is not known"
@@ -38,11 +38,7 @@ def backward_graph(graph: Graph, wanted: Sequence[str], given: Sequence[str]) ->
 def training_pair(graph: Graph, wanted: Sequence[str], given: Sequence[str]) -> tuple[Graph, Graph] | None:
     """The forward graph that saves and the backward graph that uses what was saved; None where there is nothing worth saving."""
     try:
-        from ..passes.recompute import split
-    except ImportError:
-        return None
-    try:
-        forward, derived = split(graph, backward(graph, tuple(wanted), tuple(given)))
+        forward, derived = pipeline.training_pair(graph, tuple(wanted), tuple(given))
     except NotDifferentiable:
         return None
     return (forward, derived) if len(forward.outputs) > len(graph.outputs) else None

@@ -80,7 +80,10 @@ class Layer:
             return self._forward(*tensors)
         if not _plain(tensors):
             check(self._interface, tensors)
-            return self._forward(*tensors)
+            if not eager.transformed():
+                return self._forward(*tensors)
+            results = eager.functional(self._operators, self._root, tensors)
+            return results[0] if self._single else tuple(results)
         results = _run(self._operators, self._root, tensors)
         return results[0] if self._single else tuple(results)
 

@@ -8,10 +8,11 @@ state_dict, copies, pickles, `.to` and hooks are torch's own.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_lazy
 
@@ -22,6 +23,7 @@ from ..lang.checked import ELLIPSIS
 from ..runtime.execute import TORCH_DTYPES
 from .initial import Initialiser
 from .layer import Layer
+from .operators import operator_parameters
 
 # Their constructors take these arguments; their type stubs do not.
 _lazy_parameter: Any = UninitializedParameter
@@ -37,7 +39,6 @@ class LayerModule(nn.Module):
         super().__init__()
         self.layer = layer
         self.lengths = dict(lengths)
-        self._inputs = len(layer.inputs)
         # the layer's name for a tensor -> the module's: `h.w`, or one that nn.Module has taken, is no legal parameter name
         self._attributes: dict[str, str] = {}
         for spec in _stored(layer):
@@ -72,11 +73,19 @@ class LayerModule(nn.Module):
                 raise ArgumentError(f"{name}: its shape is not known before the first call")
             _initialiser(self.layer, name).fill(tensor, lengths)
 
-    def forward(self, *inputs: Any, **named: Any) -> Any:
+    def _call(self, inputs: tuple[Any, ...], further: tuple[Any, ...], named: dict[str, Any]) -> Any:
         stored = [getattr(self, attribute) for attribute in self._attributes.values()]
-        if named or len(inputs) != self._inputs:
-            return self.layer(*inputs, **named, **dict(zip(self._attributes, stored, strict=True)))
+        if further or named or any(each is None for each in inputs):
+            given = {name: each for name, each in zip(self.layer.inputs, inputs, strict=True) if each is not None}
+            if further:
+                found = len(given) + len(further)
+                raise ArgumentError(f"{self.layer.name}: expected {', '.join(self.layer.inputs)}, found {found} tensors")
+            return self.layer(**given, **named, **dict(zip(self._attributes, stored, strict=True)))
         return self.layer(*inputs, *stored)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # its class, made for the names of the inputs, cannot be found by name
+        return _empty, (self.layer.inputs, isinstance(self, LazyLayerModule)), self.__getstate__()
 
     def extra_repr(self) -> str:
         lengths = [f"{name}={length}" for name, length in self.lengths.items()]
@@ -86,12 +95,13 @@ class LayerModule(nn.Module):
 class LazyLayerModule(LazyModuleMixin, LayerModule):
     """A layer with parameters whose shapes the first call tells; from then on it is a `LayerModule`."""
 
-    cls_to_become = LayerModule
-
     def initialize_parameters(self, *inputs: Any, **named: Any) -> None:
         """Shapes and fills what is not initialised yet. Errors: ArgumentError where a length cannot be told from the inputs."""
         interface = self.layer._interface
         tensors = {**dict(zip(self.layer.inputs, inputs, strict=False)), **named}
+        for name, tensor in tensors.items():
+            if not isinstance(tensor, Tensor):
+                raise ArgumentError(f"{name}: expected a torch.Tensor, found {type(tensor).__name__}")
         missing = [name for name in self.layer.inputs if name not in tensors]
         if missing:
             raise ArgumentError(f"{self.layer.name}: expected {', '.join(self.layer.inputs)}; missing: {', '.join(missing)}")
@@ -118,8 +128,31 @@ def make(layer: Layer, lengths: Mapping[str, int], device: torch.device | str | 
         raise ArgumentError(f"dtype: expected torch.float32, float64, bfloat16 or float16, found {dtype}")
     layer, given = layer._with_lengths(lengths)
     shapes = [_shape(layer, spec, given) for spec in _stored(layer)]
-    kind = LazyLayerModule if any(shape is None for shape in shapes) else LayerModule
-    return kind(layer, given, device, dtype)
+    lazy = any(shape is None for shape in shapes)
+    made: LayerModule = _class(layer.inputs, lazy)(layer, given, device, dtype)
+    return made
+
+
+@cache
+def _class(inputs: tuple[str, ...], lazy: bool) -> Any:
+    """The module class whose `forward` has the layer's inputs by name, as torch.export and readers of signatures expect."""
+    names = [parameter.removeprefix("Tensor ") for parameter in operator_parameters(inputs)]
+    text = f"def forward(self, {''.join(f'{name}=None, ' for name in names)}*further, **named):\n"
+    text += f"    return self._call(({''.join(f'{name}, ' for name in names)}), further, named)\n"
+    scope: dict[str, Any] = {}
+    exec(text, scope)
+    base = LazyLayerModule if lazy else LayerModule
+    body = {"forward": scope["forward"], "__module__": __name__, "__doc__": base.__doc__}
+    if lazy:
+        body["cls_to_become"] = _class(inputs, False)
+    return type(base.__name__, (base,), body)
+
+
+def _empty(inputs: tuple[str, ...], lazy: bool) -> LayerModule:
+    """A module without state, for copies and pickles."""
+    kind = _class(inputs, lazy)
+    made: LayerModule = kind.__new__(kind)
+    return made
 
 
 def _stored(layer: Layer) -> list[TensorSpec]:

@@ -34,7 +34,7 @@ class Operators:
         self._library = torch.library.Library(_NAMESPACE, "FRAGMENT")
         results = ", ".join(["Tensor"] * len(functions.root.outputs))
         results = results if len(functions.root.outputs) == 1 else f"({results})"
-        self._define(f"{name}_fwd", f"({', '.join(_parameters(functions.interface.names))}) -> {results}")
+        self._define(f"{name}_fwd", f"({', '.join(operator_parameters(functions.interface.names))}) -> {results}")
         self._define(f"{name}_bwd", "(Tensor[] tensors, str path) -> Tensor[]")
         namespace = getattr(torch.ops, _NAMESPACE)
         self.forward = getattr(namespace, f"{name}_fwd").default
@@ -148,12 +148,12 @@ def require_cpu(name: str, tensors: Sequence[Tensor]) -> None:
             raise TargetError(f"layer {name}: expected tensors on the CPU, found device {tensor.device}; move them, e.g. x.cpu()")
 
 
-def _parameters(names: Sequence[str]) -> list[str]:
-    """The operator's parameters: the tensors' names made legal and distinct."""
+def operator_parameters(names: Sequence[str]) -> list[str]:
+    """The parameters of an operator's schema: the tensors' names made legal and distinct."""
     used: list[str] = []
     for name in names:
         legal = name.replace(".", "_")
-        while legal in used or keyword.iskeyword(legal) or legal in ("self", "out"):
+        while legal in used or keyword.iskeyword(legal) or legal in ("self", "out", "further", "named"):
             legal += "_"
         used.append(legal)
     return [f"Tensor {legal}" for legal in used]

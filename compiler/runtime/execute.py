@@ -121,6 +121,8 @@ def collapsed_strides(shape: Sequence[int], strides: Sequence[int], leading_at: 
     """Element strides with the `leading` dimensions from `leading_at` on (those of `...`) as one; None if they are not uniform."""
     if leading_at is None:
         return tuple(strides)
+    if 0 in shape[leading_at : leading_at + leading]:  # no element is read
+        return (*strides[:leading_at], 0, *strides[leading_at + leading :])
     collapsed: int | None = None
     reach = 0
     for dimension in reversed(range(leading_at, leading_at + leading)):
