@@ -22,6 +22,7 @@ from .integers import axis_of, integer, length_of, unknown_length
 from .lengths import Length
 from .orders import check_order
 from .scope import Assembly, AxisSlot, CarriedValue, Readable, RunningIndex, Scope, Unusable, Value
+from .tree import BOUNDARIES
 
 
 class ExpressionChecker:
@@ -260,6 +261,14 @@ class ExpressionChecker:
             return self.reporter.error("LAM502", f"`{name}` needs the axes it runs over", span, f"{name}[AXIS](...)")
         if name in functions.TRANSFORMS:
             return self.reporter.error("LAM502", f"`{name}` needs its axes", span, f"{name}[AXIS -> AXIS](...)")
+        if name in BOUNDARIES:
+            return self.reporter.error(
+                "LAM107",
+                f"`{name}` says how a tensor is read beyond its ends",
+                node.span,
+                f"{name}(NAME)[...]",
+                hint="give its indices",
+            )
         if name in ("normal", "uniform", "fit"):
             return self.reporter.error(
                 "LAM602",

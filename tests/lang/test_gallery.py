@@ -45,3 +45,9 @@ def test_every_code_is_shown() -> None:
     """LAM005 (bytes that are not UTF-8) has a test of its own."""
     texts = "".join(path.read_text(encoding="utf-8") for path in GALLERY.glob("*.txt"))
     assert [code for code in CODES if code not in texts] == ["LAM005"]
+
+
+def test_every_code_is_documented() -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "errors.md").read_text(encoding="utf-8")
+    rows = [line for line in page.split("\n") if line.startswith("| LAM")]
+    assert rows == [f"| {code} | {meaning} |" for code, meaning in CODES.items()]

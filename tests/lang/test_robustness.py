@@ -11,22 +11,44 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lamina.errors import SpecError
+from lamina.errors import ArgumentError, SpecError
 from lamina.lang.check import check_file, load
 from lamina.lang.library import prelude
 from lamina.lang.parse import parse
 
 EXAMPLES = Path(__file__).with_name("examples.lam").read_text(encoding="utf-8")
 TOKEN = re.compile(r"\s+|#[^\n]*|\w+|\.\.\.|[^\w\s]")
-LAYERS = [text for text in re.split(r"\n(?=layer|#)", EXAMPLES) if "layer" in text]
+FURTHER = """
+use linear
+const half = 1/2
+def centred[A](t) = t - mean[A](t)
+layer scores { in q[B, M, D]  in k[B, N, D]  out y[B, M, N] = sum[D](q * k) * half }
+layer attention { in x[B, T, D]  axis S = T  require D > 1, "wide"  accuracy exp: 2 ulp
+  let q[B, T, D] = linear(x)  let a[B, T, S] = scores(q, x)
+  out y[B, T, D] = sum[S](softmax[S](a) * x[B, S, D]) }
+#
+def shifted(t) = t + 1
+layer parts(G = 2, H) { in x[..., G*C]  in n[K]: i64  buffer t[4]: i64 = [1, 2, 3, 4]  param w[H, G+1]: complex = normal(0.1)
+  let r[..., G*C] = iterate[3](z = x, s = 0 : s + z, shifted(z))
+  let h = sum[i in 1..3, H](re(w[H, i]) * chebyshev(i, r))
+  out y[..., G*C] = select(h > 0 and not (x == 1), wrap(x)[..., G*C] + h, -h)
+  out z[K] = zero(t)[n - 1] }
+#
+layer waves { in x[B, 2*L + 1]: f32  axis M = 2*L + 1  let u[B, M] = x[B, M]  let f = rfft[M -> F, n = 2*M](u)
+  out y[B, M] = scan[M](s = 0 : s * 0.5 + u)  let v[B, M] = irfft[F -> M](f)  out z[B, L] = v[B, 2*L] }
+"""
+LAYERS = EXAMPLES.split("\n\n") + FURTHER.split("#\n")
 WORDS = sorted({token for token in TOKEN.findall(EXAMPLES) if not token.isspace() and not token.startswith("#")})
 SETTINGS = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
 def survives(text: str) -> None:
-    """Loads the text; any exception but SpecError fails the test. Diagnostics must be printable."""
+    """Loads the last layer of the text; any exception but SpecError fails the test. Diagnostics must be printable."""
+    names = re.findall(r"^\s*layer ([a-z]\w*)", text, re.MULTILINE)
     try:
-        load(text + "\n")
+        load(text + "\n", names[-1] if names else None)
+    except ArgumentError as error:  # the text that looks like a layer is in a comment or in another layer
+        assert "has no layer" in str(error)
     except SpecError as error:
         assert error.diagnostics
         for diagnostic in error.diagnostics:
@@ -185,6 +207,11 @@ def test_the_answer_does_not_depend_on_the_hash_seed(seed: str) -> None:
 def test_parsing_twice_gives_equal_trees() -> None:
     assert parse(EXAMPLES) == parse(EXAMPLES)
     assert parse(EXAMPLES) == parse(EXAMPLES.replace("  ", " \n "))
+
+
+@pytest.mark.parametrize("text", LAYERS)
+def test_the_texts_to_be_mutated_are_right(text: str) -> None:
+    assert load(text, re.findall(r"layer ([a-z]\w*)", text)[-1])
 
 
 def test_the_prelude_is_read_once() -> None:
