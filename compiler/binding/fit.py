@@ -76,7 +76,7 @@ class Fit:
         own = numpy.asarray(self.solution["values"][name], dtype=numpy.float64).reshape(tensor.shape)
         spread = numpy.broadcast_to(own, [lengths[axis] for axis in axes])
         shape = [int(numpy.prod([lengths[axis] for axis in entry.axes])) for entry in tensor.entries]
-        return numpy.ascontiguousarray(spread.reshape(shape))
+        return numpy.array(spread.reshape(shape))
 
 
 def fit_problem(checked: CheckedLayer, fixed: Mapping[str, Any]) -> Fit:
