@@ -15,7 +15,7 @@ import sympy
 
 from ..errors import ArgumentError, SpecError
 from ..spans import Span
-from . import checked, lengths, syntax
+from . import lengths, syntax
 from .checked import Axis, CheckedLayer
 from .declarations import check_sizes_and_names, check_solvable, declare_axes, declare_tensors
 from .definitions import Module
@@ -176,6 +176,3 @@ def _check_layer(layer: syntax.Layer, module: Module, sizes: Mapping[str, int], 
         tuple(assembly.accuracies),
         layer.text,
     )
-
-
-__all__ = ["check", "check_file", "checked", "load"]

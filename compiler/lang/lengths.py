@@ -7,6 +7,7 @@ lengths; every length symbol is a non-negative integer.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Union
 
 import sympy
@@ -97,6 +98,11 @@ def equal(left: Length, right: Length) -> bool | None:
     if difference.is_zero:
         return True
     return False if difference.is_zero is False else None
+
+
+def substituted(length: Length, values: Mapping[sympy.Symbol, Length]) -> Length:
+    """A length with values put in for symbols."""
+    return length if isinstance(length, int) else simplified(sympy.expand(length.subs(values)))
 
 
 def symbols_of(length: Length) -> tuple[str, ...]:

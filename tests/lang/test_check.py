@@ -318,6 +318,13 @@ def test_rule_12_lengths_are_solved() -> None:
         load(f"{text} layer f {{ param w[3, 7] = 0  axis R = 3  let a[R, P] = half(w)  out y[R, P] = a }}", "f")
 
 
+def test_rule_12_defaults_follow_from_sizes_found_in_the_call() -> None:
+    text = "layer wide(O, K = 2*O) { in x[..., O]  param w[K, O] = 0  out y[..., K] = sum[O](x * w) }"
+    layer = load(f"{text} layer f {{ in x[B, D]  let h[B, F] = wide(x)  out y[B, F] = h }}", "f")
+    assert layer.axis_length("F") == 2 * D
+    assert layer.tensors[1].entries == (Entry(("F",)), Entry(("D",)))
+
+
 def test_rule_12_calls_nest() -> None:
     text = (
         LINEAR
