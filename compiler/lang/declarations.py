@@ -56,6 +56,7 @@ def check_sizes_and_names(layer: syntax.Layer, given: Mapping[str, Length], scop
 def declare_axes(layer: syntax.Layer, scope: Scope, assembly: Assembly) -> None:
     """Enters every axis of the layer: those of tensors, and those of `axis` statements."""
     given = _axis_statements(layer, scope, assembly)
+    scope.axes.update((name, AxisSlot(scope.prefix + name, None)) for name in given if name not in scope.axes)
     for declaration in _declarations(layer):
         for entry in declaration.entries:
             if isinstance(entry, syntax.Ellipsis) and scope.ellipsis is None:

@@ -52,7 +52,11 @@ def integer(node: syntax.Expression, scope: Scope, reporter: Reporter) -> Length
             raise reporter.error(
                 "LAM303", f"`{node.name}` runs; a length must not depend on it", node.span, "sizes, lengths and integers"
             )
-    raise reporter.error("LAM303", "not an integer expression", node.span, "integer arithmetic on sizes, lengths and literals")
+    hint = None
+    if isinstance(node, syntax.Name) and node.name not in scope.values:
+        hint = f"axes and sizes begin with an upper-case letter: `{node.name[0].upper()}{node.name[1:]}`"
+    expected = "integer arithmetic on sizes, lengths and literals"
+    raise reporter.error("LAM303", "not an integer expression", node.span, expected, hint=hint)
 
 
 def known_integer(node: syntax.Expression, scope: Scope, reporter: Reporter, what: str) -> int:
@@ -104,7 +108,11 @@ def axis_of(node: syntax.AxisName, scope: Scope, reporter: Reporter) -> AxisSlot
         return slot
     if node.name in scope.sizes:
         raise reporter.error(
-            "LAM201", f"`{node.name}` is a size, not an axis of any tensor", node.span, "an axis", hint=_list_of_axes(scope)
+            "LAM201",
+            f"`{node.name}` is a size, not an axis of any tensor",
+            node.span,
+            "an axis",
+            hint=f"to run over it, name an index: `k < {node.name}`",
         )
     raise reporter.error(
         "LAM201",

@@ -213,6 +213,11 @@ def _hint(found: str, text: str, position: int, accepted: frozenset[str]) -> str
         return f"axes and sizes begin with an upper-case letter: `{found[:1].upper() + found[1:]}`"
     if found in _reserved() and "NAME" in accepted and "NUMBER" not in accepted:
         return f"`{found}` is a word of the language; choose another name"
+    if found in ("if", "else", "where"):
+        return "a choice is written `select(condition, a, b)`"
+    begins_line = not text[text.rfind("\n", 0, position) + 1 : position].strip()
+    if found[:1].isalpha() and "LET" in accepted and begins_line:
+        return "a statement begins with in, param, buffer, axis, require, accuracy, let or out"
     if found in ("==", "<", "<=", ">", ">=", "!="):
         return "comparisons do not chain: write `a < b and b < c`"
     return None
