@@ -18,7 +18,7 @@ import sympy
 from ..ir.graph import Node
 from ..lang.checked import Length
 from ..schedule.nest import is_leaf, leaf_place, plan_nest
-from ..schedule.steps import KernelStep, Schedule, Store
+from ..schedule.steps import KernelStep, Place, Schedule, Store
 from .access import Access, access
 from .expressions import CPP_TYPES, bare, expression, literal
 from .lengths import cpp_length, identifier
@@ -63,6 +63,7 @@ class KernelSource:
     buffers: tuple[str, ...]
     lengths: tuple[str, ...]
     scratch: Length
+    places: tuple[Place, ...]
 
 
 def kernel_source(schedule: Schedule, step: KernelStep) -> KernelSource:
@@ -207,8 +208,12 @@ class _Kernel:
             head.add(f"// {comment}")
         head.add(f"static void {self.step.name}({', '.join(parameters)}) {{")
         return KernelSource(
-            self.step.name, head.text() + body.text() + "}\n", tuple(buffers), tuple(lengths), self.scratch
+            self.step.name, head.text() + body.text() + "}\n", tuple(buffers), tuple(lengths), self.scratch, self._all_places()
         )
+
+    def _all_places(self) -> tuple[Place, ...]:
+        places = [leaf_place(self.nodes, self.leaves, number) for number in self.nest.cone if number in self.sources]
+        return (*(place for place in places if place is not None), *(store.place for store in self.step.stores))
 
     def _comments(self) -> list[str]:
         stored = ", ".join(dict.fromkeys(store.place.buffer for store in self.step.stores))

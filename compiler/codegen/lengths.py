@@ -60,7 +60,8 @@ def _print(length: Length, symbol: Callable[[str], str], divide: str | None) -> 
         if divide is None:
             return f"{name}({', '.join(inner)})"
         text = inner[0]
+        text = f"int64_t({text})"
         for other in inner[1:]:
-            text = f"lamina::{name}(int64_t({text}), int64_t({other}))"
+            text = f"lamina::{name}({text}, int64_t({other}))"
         return text
     raise ValueError(f"no text for the length {length}")

@@ -20,13 +20,15 @@ from ..lang.checked import Length
 from ..passes.pipeline import finish
 from ..schedule.partition import schedule
 from ..schedule.program import Argument, Program, Signature
-from ..schedule.steps import KernelStep, ProductStep, Schedule
-from .access import stride_variable
+from ..schedule.steps import KernelStep, Place, ProductStep, Schedule, TileLoop
+from .access import access, stride_variable
 from .kernel import STORAGE_TYPES, KernelSource, kernel_source
 from .lengths import cpp_length, identifier, python_length
 from .version import VERSION
 
 _HEADERS = ("math_base.hpp", "math_double.hpp", "math_float.hpp", "math_special.hpp", "storage.hpp", "loops.hpp")
+WORKSPACE_FIXED = 384 * 1536  # elements; block_depth * block_columns of product.hpp
+WORKSPACE_THREAD = 384 * 96  # and block_depth * block_rows a thread
 
 
 @lru_cache(maxsize=1)
@@ -39,11 +41,11 @@ def _template(name: str) -> str:
     return resources.files("lamina.templates.cpp").joinpath(name).read_text(encoding="utf-8")
 
 
-@lru_cache(maxsize=1)
-def runtime_text() -> str:
-    """The runtime headers as one text, without include directives of each other."""
+@lru_cache(maxsize=2)
+def runtime_text(products: bool) -> str:
+    """The runtime headers as one text, without include directives of each other; that for matrix products where there are any."""
     parts = []
-    for name in _HEADERS:
+    for name in (*_HEADERS, *(("product.hpp",) if products else ())):
         text = _template(name)
         text = re.sub(r'^#include "[^"]*"\n', "", text, flags=re.MULTILINE).replace("#pragma once\n", "")
         parts.append(text)
@@ -65,11 +67,17 @@ class _Assembly:
         self.text = text
         self.lengths: dict[str, None] = {}
         self.kernels: list[KernelSource] = []
+        self.products = any(isinstance(step, ProductStep) for step in plan.steps)
+        self.within = False  # whether the step being written is inside the tile loop
 
     def program(self) -> Program:
         calls: list[str] = []
         scratch: list[Length] = []
-        for step in self.plan.steps:
+        tile = self.plan.tile
+        for position, step in enumerate(self.plan.steps):
+            self.within = tile is not None and tile.first <= position < tile.last
+            if tile is not None and position == tile.first:
+                calls += self._tile_begin(tile)
             if isinstance(step, KernelStep):
                 kernel = kernel_source(self.plan, step)
                 self.kernels.append(kernel)
@@ -78,14 +86,16 @@ class _Assembly:
                 stride = sympy.floor((kernel.scratch + 31) / 16) * 16 if kernel.scratch != 0 else sympy.Integer(0)
                 if kernel.scratch != 0:
                     scratch.append(stride)
-                calls.append(self._kernel_call(kernel, stride))
+                calls.append(self._kernel_call(kernel, step, stride))
             else:
                 calls.append(self._product_call(step))
+            if tile is not None and position == tile.last - 1:
+                calls += self._tile_end()
         arguments = self._arguments(scratch)
         strides = self._strides()
         body = _environment().get_template("program.cpp.jinja").render(
             banner=self._banner(),
-            runtime=runtime_text(),
+            runtime=runtime_text(self.products),
             real=STORAGE_TYPES[self.signature.compute],
             kernels=[kernel.text for kernel in self.kernels],
             symbol="lamina_run",
@@ -125,13 +135,37 @@ class _Assembly:
         for buffer in self.plan.buffers.values():
             dtype = self.signature.compute if buffer.dtype == "compute" else buffer.dtype
             arguments.append(Argument(buffer.name, buffer.role, dtype, tuple(python_length(length) for length in buffer.dimensions)))
+        if self.products:
+            arguments.append(Argument("workspace", "temporary", self.signature.compute, (f"{WORKSPACE_FIXED} + threads * {WORKSPACE_THREAD}",)))
         if scratch:
             words = ", ".join(python_length(length) for length in scratch)
             arguments.append(Argument("scratch", "temporary", "f64", ("threads", f"max({words}, 0)")))
         return tuple(arguments)
 
-    def _kernel_call(self, kernel: KernelSource, stride: Length) -> str:
-        given = [f"at_{identifier(name)}" for name in kernel.buffers]
+    def _tile_begin(self, tile: TileLoop) -> list[str]:
+        """Opens the loop over tiles; within it the axis is as long as the tile. It runs once even for no rows, to clear what sums over them."""
+        length = self._use(self.plan.lengths[tile.axis])
+        return [
+            f"const int64_t whole = {length}, extent = {self._use(tile.extent)};",
+            "for (int64_t first = 0; first == 0 || first < whole; first += extent) {",
+            f"const int64_t {length} = lamina::min(extent, whole - first);",
+        ]
+
+    def _tile_end(self) -> list[str]:
+        return ["}"]
+
+    def _address(self, place: Place) -> str:
+        """The pointer of a buffer; within the tile loop, at the tile's first row."""
+        pointer = f"at_{identifier(place.buffer)}"
+        tile = self.plan.tile
+        if not self.within or tile is None or place.buffer in tile.tiled:
+            return pointer
+        stride = access(place, self.plan.buffers).stride(tile.axis)
+        return pointer if stride == 0 else f"{pointer} + first * {self._use(stride)}"
+
+    def _kernel_call(self, kernel: KernelSource, step: KernelStep, stride: Length) -> str:
+        places = {place.buffer: place for place in kernel.places}
+        given = [self._address(places[name]) for name in kernel.buffers]
         if kernel.scratch != 0:
             given += ["scratch", self._use(stride)]
         given += [cpp_length(sympy.Symbol(name, integer=True, nonnegative=True)) for name in kernel.lengths]
@@ -151,10 +185,12 @@ class _Assembly:
             m, n, left, right = n, m, right, left
         operands = []
         for matrix in (left, right):
-            operands += [f"at_{identifier(matrix.place.buffer)}", "true" if matrix.transposed else "false"]
+            operands += [self._address(matrix.place), "true" if matrix.transposed else "false"]
         sizes = ", ".join(points(axes) for axes in (step.batch, m, n, step.k))
         accumulate = "true" if step.accumulate else "false"
-        return f"lamina::product<Real>(services, {sizes}, {', '.join(operands)}, at_{identifier(step.result.buffer)}, {accumulate});"
+        if self.within and self.plan.tile is not None and self.plan.tile.axis in step.k:
+            accumulate = "first != 0"
+        return f"lamina::product<Real>(threads, workspace, {sizes}, {', '.join(operands)}, {self._address(step.result)}, {accumulate});"
 
     def _locals(self, arguments: tuple[Argument, ...], strides: tuple[tuple[str, int], ...]) -> list[str]:
         lines = []
@@ -164,6 +200,9 @@ class _Assembly:
         for position, (name, dimension) in enumerate(strides):
             lines.append(f"const int64_t {stride_variable(name, dimension)} = integers[{len(names) + position}];")
         for position, argument in enumerate(arguments):
+            if argument.name == "workspace":
+                lines.append(f"Real* const workspace = static_cast<Real*>(data[{position}]);")
+                continue
             if argument.name == "scratch":
                 lines.append(f"double* const scratch = static_cast<double*>(data[{position}]);")
                 continue

@@ -95,7 +95,7 @@ class TileLoop:
     """Steps first..last-1 run once a tile of `axis`, `extent` long; buffers in `tiled` hold one tile of it."""
 
     axis: str
-    extent: int
+    extent: Length
     first: int
     last: int
     tiled: tuple[str, ...]
