@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from .errors import ArgumentError, Error, SpecError, TargetError
 
 if TYPE_CHECKING:
-    from .binding.layer import Layer, compile
+    from .binding.compile import compile
+    from .binding.layer import Layer
     from .binding.package import load
     from .binding.specification import library
 
 __all__ = ["ArgumentError", "Error", "Layer", "SpecError", "TargetError", "compile", "library", "load"]
 
-_HOMES = {"Layer": "layer", "compile": "layer", "load": "package", "library": "specification"}
+_HOMES = {"Layer": "layer", "compile": "compile", "load": "package", "library": "specification"}
 
 
 def __getattr__(name: str) -> Any:

@@ -22,7 +22,7 @@ from typing import Protocol
 from torch import Tensor
 
 from ..errors import ArgumentError
-from ..ir.graph import TensorSpec
+from ..ir.graph import Graph, TensorSpec
 from ..passes.autodiff import gradient_name
 from ..runtime.execute import Bound, Call, Executable
 from ..schedule.program import Program, Signature
@@ -52,7 +52,17 @@ class Source(Protocol):
     made: list[Made]
     copies: bool
 
-    def executable(self, function: Function, signature: Signature) -> Executable: ...
+    def graph(self, function: Function) -> Graph:
+        """The function's graph at level "math". Errors: TargetError where there is none."""
+        ...
+
+    def program(self, function: Function, signature: Signature) -> Program:
+        """The program of a function for a signature. Errors: TargetError."""
+        ...
+
+    def executable(self, function: Function, signature: Signature) -> Executable:
+        """The executable of a function for a signature. Errors: TargetError."""
+        ...
 
     def used(self, function: Function) -> Mask:
         """Which inputs the function's value depends on, its derivatives included."""

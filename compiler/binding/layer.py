@@ -6,11 +6,9 @@ the first call that needs it; layers of the same meaning share their operators a
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,21 +17,16 @@ from torch import Tensor
 
 from ..errors import ArgumentError, TargetError
 from ..ir.graph import Graph
-from ..lang.checked import CheckedLayer
 from ..runtime.execute import to_array
-from . import eager, graphs
+from . import eager
 from .arguments import arrange, check, default_signature
 from .functions import Function, Functions
-from .initial import Initialiser, initialisers
-from .interface import Interface, conditions
+from .initial import Initialiser
 from .operators import Operators, require_cpu
-from .source import CompiledSource
 
 if TYPE_CHECKING:
     from .module import LayerModule
 
-TARGETS = ("auto", "cpp", "reference")
-PLANNED_TARGETS = ("triton", "cuda")
 DIRECTIONS = ("forward", "backward", "double_backward")
 _is_compiling = torch.compiler.is_compiling
 _plain = eager.plain
@@ -58,6 +51,7 @@ class Layer:
         target: str,
         recipe: tuple[Callable[..., Layer], tuple[Any, ...]],
         sizes: Mapping[str, int | None],
+        resized: Callable[[Mapping[str, int]], Layer] | None,
     ) -> None:
         self._operators = operators
         self._functions = operators.functions
@@ -68,6 +62,7 @@ class Layer:
         self._count = len(self._interface.inputs)
         self._initial = tuple(initial)
         self._recipe = recipe
+        self._resized = resized
         self.sizes = dict(sizes)
         self.text = text
         self.target = target
@@ -129,7 +124,7 @@ class Layer:
             return self._interface.graph
         if level != "math":
             raise ArgumentError(f"level: expected 'layer' or 'math', found {level!r}")
-        return self._compiler().graph(self._derived(direction))
+        return self._functions.source.graph(self._derived(direction))
 
     def source(self, target: str | None = None, direction: str = "forward") -> str:
         """The emitted text for a direction: of the signature called last, or of contiguous float32 tensors before any call."""
@@ -190,18 +185,12 @@ class Layer:
             function = function.derivative(wanted, function.differentiable)
         return function
 
-    def _compiler(self) -> CompiledSource:
-        source = self._functions.source
-        if not isinstance(source, CompiledSource):
-            raise TargetError(f"layer {self.name} was loaded from a saved folder, which has no graphs but the layer's own")
-        return source
-
     def _program_source(self, function: Function) -> str:
         source = self._functions.source
         for made in reversed(source.made):
             if made.path == function.path:
-                return str(made.program.source)
-        return self._compiler().program(function, default_signature(function.inputs)).source
+                return made.program.source
+        return source.program(function, default_signature(function.inputs)).source
 
     def _with_lengths(self, lengths: Mapping[str, int]) -> tuple[Layer, dict[str, int]]:
         """The layer compiled with those of the lengths that are sizes, and the lengths given. Errors: ArgumentError."""
@@ -218,17 +207,14 @@ class Layer:
         changed = {name: length for name, length in lengths.items() if name in self.sizes and self.sizes[name] != length}
         if not changed:
             return self, dict(lengths)
-        if self._recipe[0] is not compile:
-            raise TargetError(
-                f"layer {self.name} was saved with its sizes: {', '.join(f'{n} = {s}' for n, s in self.sizes.items())}"
-            )
-        spec, name, target, sizes = self._recipe[1]
-        return compile(spec, name, target, {**(sizes or {}), **changed}), dict(lengths)
+        if self._resized is None:
+            saved = ", ".join(f"{size} = {length}" for size, length in self.sizes.items())
+            raise TargetError(f"layer {self.name} was saved with its sizes: {saved}")
+        return self._resized(changed), dict(lengths)
 
     def __repr__(self) -> str:
-        return (
-            f"<lamina layer {self.name}({', '.join(self._interface.names)}) -> ({', '.join(s.name for s in self._root.outputs)})>"
-        )
+        results = ", ".join(spec.name for spec in self._interface.outputs)
+        return f"<lamina layer {self.name}({', '.join(self._interface.names)}) -> ({results})>"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Layer:
         return self  # it never changes
@@ -245,39 +231,6 @@ def _floating(function: Function, tensors: Sequence[Tensor]) -> tuple[bool, ...]
     return tuple(tensor.dtype.is_floating_point or tensor.dtype.is_complex for tensor in tensors[: len(function.inputs)])
 
 
-def compile(
-    spec: str | os.PathLike[str], layer: str | None = None, target: str = "auto", sizes: Mapping[str, int] | None = None
-) -> Layer:
-    """The layer of a specification.
-
-    `spec`: a path, the text itself, or the name of a library entry; `layer`: which, where there are several; `target`: "auto"
-    (by the tensors' device), "cpp", or "reference" (the interpreter, for debugging); `sizes`: compile-time sizes by name.
-    Errors: SpecError (the text), ArgumentError (a layer, target or size that there is not).
-    """
-    from ..lang.check import load
-
-    if target in PLANNED_TARGETS:
-        raise TargetError(f"target {target}: expected one of {', '.join(TARGETS)}; {target} is not generated yet")
-    if target not in TARGETS:
-        raise ArgumentError(f"target: expected one of {', '.join(TARGETS)}, found {target!r}")
-    found = spec if isinstance(spec, str | Path) else Path(os.fspath(spec))
-    checked = load(found, layer, dict(sizes or {}))
-    recipe = (compile, (os.fspath(spec), layer, target, dict(sizes) if sizes else None))
-    return from_checked(checked, target, recipe)
-
-
-def from_checked(checked: CheckedLayer, target: str, recipe: tuple[Callable[..., Layer], tuple[Any, ...]]) -> Layer:
-    # inputs first, whatever the order of the declarations: so they are called
-    ordered = sorted(checked.tensors, key=lambda tensor: tensor.role != "in")
-    checked = replace(checked, tensors=tuple(ordered))
-    graph = graphs.layer_graph(checked)
-    interface = Interface(graph, conditions(checked))
-    kind = "reference" if target == "reference" else "cpp"
-    name = operator_name(checked, graph, kind)
-    functions = Functions(interface, CompiledSource(graph, kind))
-    return from_functions(functions, name, initialisers(checked), checked.text, recipe, dict(checked.sizes), target)
-
-
 def from_functions(
     functions: Functions,
     name: str,
@@ -286,19 +239,14 @@ def from_functions(
     recipe: tuple[Callable[..., Layer], tuple[Any, ...]],
     sizes: Mapping[str, int | None],
     target: str = "auto",
+    resized: Callable[[Mapping[str, int]], Layer] | None = None,
 ) -> Layer:
-    """The layer of some functions; where operators of that name are registered already, theirs are used."""
+    """The layer of some functions; where operators of that name are registered already, theirs are used.
+
+    `recipe`: a function and arguments that make the layer again, for pickles; `resized`: makes it with other sizes.
+    """
     with _REGISTERING:
         operators = _OPERATORS.get(name)
         if operators is None:
             operators = _OPERATORS[name] = Operators(functions, name)
-    return Layer(operators, initial, text, target, recipe, sizes)
-
-
-def operator_name(checked: CheckedLayer, graph: Graph, kind: str) -> str:
-    """NAME_HASH: the same for the same layer, sizes and licences in every process, and for no other."""
-    from ..ir.fingerprint import fingerprint
-
-    parts = [fingerprint(graph), checked.text, repr(checked.sizes), repr(checked.accuracies), kind]
-    parts += [f"{each.text}: {each.message}" for each in checked.requirements]
-    return f"{checked.name}_{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:12]}"
+    return Layer(operators, initial, text, target, recipe, sizes, resized)

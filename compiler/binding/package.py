@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ..errors import ArgumentError, TargetError
-from ..ir.graph import Entry, TensorSpec
+from ..ir.graph import Entry, Graph, TensorSpec
 from ..ir.text import parse, to_text
 from ..runtime.execute import Bound, Call, Executable
 from ..schedule.program import Program, Signature
@@ -191,6 +191,15 @@ class PackageSource:
         self._used = {path: _bits(text) for path, text in described["used"].items()}
         self._training = described["training"]
 
+    def graph(self, function: Function) -> Graph:
+        raise TargetError(f"{self.folder}: a saved layer has no graph at level math; compile it from its specification")
+
+    def program(self, function: Function, signature: Signature) -> Program:
+        for made in self.made:
+            if (made.path, made.signature) == (function.path, signature):
+                return made.program
+        raise self._missing(function, signature)
+
     def executable(self, function: Function, signature: Signature) -> Executable:
         exact = self._exact(function.path, signature)
         if exact is not None:
@@ -206,8 +215,11 @@ class PackageSource:
                 assert whole is not None
                 listed = [place for place, digit in enumerate(more) if digit == "1"]
                 return _Part(whole, tuple(listed.index(place) for place, digit in enumerate(wanted) if digit == "1"))
+        raise self._missing(function, signature)
+
+    def _missing(self, function: Function, signature: Signature) -> TargetError:
         saved = sorted({f"{made.program.direction} ({_dtypes(made.signature)})" for made in self.made})
-        raise TargetError(
+        return TargetError(
             f"{self.folder}: no program was saved for {function.path or 'forward'} of {_dtypes(signature)}\n"
             f"  found: {'; '.join(saved)}\n  do: call the layer so before saving it"
         )
