@@ -20,7 +20,7 @@ from ..ir.scalar_ops import SCALAR_OPS
 from ..lang.checked import Entry
 from .invariance import outputs_invariant
 from .simplify import constant, simplify
-from .substitute import copy_into, renamed_axis, substitute
+from .substitute import copy_into, is_simple, renamed_axis, substitute
 
 
 class NotDifferentiable(Exception):
@@ -156,7 +156,11 @@ class _Reverse:
             else:
                 break
         zero = b.const(0.0)
-        for operand, share in zip(node.operands, rule(b, operands, numbers[old], cotangent), strict=True):
+        try:
+            shares = rule(b, operands, numbers[old], cotangent)
+        except ValueError as error:
+            raise NotDifferentiable(f"{node.op}: {error}") from error
+        for operand, share in zip(node.operands, shares, strict=True):
             if share is None or self.graph.nodes[operand].kind not in ("real", "complex"):
                 continue
             if self.graph.nodes[operand].kind == "real" and b.nodes[share].kind == "complex":
@@ -220,87 +224,74 @@ class _Reverse:
 
     def _gradient(self, name: str) -> Output:
         """The gradient of an input: the sum of the transposed reads of the cotangents of its reads."""
-        b = self.builder
-        spec = b.inputs[name]
+        spec = self.builder.inputs[name]
         terms: list[int] = []
-        stacks: dict[tuple[int, tuple[Affine, ...]], dict[int, list[int]]] = {}
+        affine: list[tuple[tuple[Affine, ...], int]] = []
         for node, gathers, cotangent in self.reads[name]:
             indices = node.attribute("indices")
-            plain = self._plain(spec.entries, indices, node.attribute("boundary"), cotangent)
-            if plain is not None:
-                terms.append(plain)
+            if node.attribute("boundary") is None and not gathers and self._transposes(spec.entries, indices):
+                affine.append((indices, cotangent))
                 continue
-            place = self._constant_dimension(spec.entries, indices)
-            if place is not None:
-                rest = tuple(index for dimension, index in enumerate(indices) if dimension != place)
-                positions = stacks.setdefault((place, rest), {})
-                value = self._plain(
-                    tuple(entry for dimension, entry in enumerate(spec.entries) if dimension != place), rest, None, cotangent
-                )
-                if value is not None:
-                    positions.setdefault(int(indices[place].offset), []).append(value)
-                    continue
-            spread = self._spread(cotangent, node.axes)
-            terms.append(
-                b.add(
-                    "scatter",
-                    (spread, *gathers),
-                    indices=indices,
-                    boundary=node.attribute("boundary"),
-                    entries=spec.entries,
-                    over=node.axes,
-                )
-            )
-        zero = b.const(0.0)
-        for (place, _), positions in stacks.items():
-            if not positions:
-                continue
-            axis = spec.entries[place].axes[0]
-            values = [_add_masked(b, positions[k]) if k in positions else zero for k in range(int(b.lengths[axis]))]
-            terms.append(b.add("stack", values, axis=axis))
-        total = _add_masked(b, terms) if terms else zero
+            attributes = {"indices": indices, "boundary": node.attribute("boundary"), "entries": spec.entries, "over": node.axes}
+            terms.append(self.builder.add("scatter", (self._spread(cotangent, node.axes), *gathers), **attributes))
+        if affine:
+            terms.append(self._transposed(spec.entries, affine))
+        total = _add_masked(self.builder, terms) if terms else self.builder.const(0.0)
         return Output(TensorSpec(gradient_name(name), "gradient", spec.entries, spec.dtype), total)
 
-    def _plain(
-        self, entries: Sequence[Entry], indices: Sequence[Affine | GatherSlot], boundary: str | None, cotangent: int
-    ) -> int | None:
-        """The transposed read where every dimension is read whole, up to the names of its axes; else None."""
+    def _transposes(self, entries: Sequence[Entry], indices: Sequence[Affine]) -> bool:
+        """Whether every dimension is read whole, up to the names of its axes, or at a constant."""
+        used = [axis for index in indices for axis in index.axes]
+        if len(set(used)) != len(used):
+            return False  # a diagonal
+        for entry, index in zip(entries, indices, strict=True):
+            if not index.terms and len(entry.axes) == 1:
+                continue
+            if index == whole_index(entry, self.builder.lengths):
+                continue
+            if len(entry.axes) != 1 or not is_simple(index):
+                return False
+            if sympy.simplify(self.builder.lengths[index.axes[0]] - self.builder.lengths[entry.axes[0]]) != 0:
+                return False
+        return True
+
+    def _transposed(self, entries: Sequence[Entry], reads: Sequence[tuple[tuple[Affine, ...], int]]) -> int:
+        """The sum of transposed reads, over the entries' axes.
+
+        Reads at constants of a dimension of known length are stacked along it; of another, each is a choice against zero.
+        """
         b = self.builder
+        terms: list[int] = []
+        constants: dict[int, dict[sympy.Expr, list[tuple[tuple[Affine, ...], int]]]] = {}
+        for indices, cotangent in reads:
+            place = next((d for d, index in enumerate(indices) if not index.terms), None)
+            if place is None:
+                terms.append(self._renamed(entries, indices, cotangent))
+            else:
+                rest = (*indices[:place], *indices[place + 1 :])
+                constants.setdefault(place, {}).setdefault(sympy.sympify(indices[place].offset), []).append((rest, cotangent))
+        for place, positions in constants.items():
+            axis = entries[place].axes[0]
+            rest_entries = (*entries[:place], *entries[place + 1 :])
+            values = {offset: self._transposed(rest_entries, inner) for offset, inner in positions.items()}
+            if b.lengths[axis].is_Integer and all(offset.is_Integer for offset in values):
+                zero = b.const(0.0)
+                terms.append(b.add("stack", [values.get(sympy.Integer(k), zero) for k in range(int(b.lengths[axis]))], axis=axis))
+                continue
+            for offset, value in values.items():
+                here = b.add("eq", (b.add("index", axis=axis), b.add("length", length=offset)))
+                terms.append(b.add("select", (here, value, b.const(0.0))))
+        return _add_masked(b, terms)
+
+    def _renamed(self, entries: Sequence[Entry], indices: Sequence[Affine], cotangent: int) -> int:
+        """The cotangent with the axes that a whole read used exchanged for the tensor's own."""
         renames = {}
         for entry, index in zip(entries, indices, strict=True):
-            if index == whole_index(entry, b.lengths):
-                continue
-            if isinstance(index, GatherSlot) or len(entry.axes) != 1 or len(index.terms) != 1:
-                return None
-            axis, coefficient = index.terms[0]
-            if coefficient != 1 or index.offset != 0 or sympy.simplify(b.lengths[axis] - b.lengths[entry.axes[0]]) != 0:
-                return None
-            renames[axis] = renamed_axis(entry.axes[0])
-        used = [axis for index in indices if isinstance(index, Affine) for axis in index.axes]
-        if len(set(used)) != len(used):
-            return None  # a diagonal
+            if len(entry.axes) == 1 and index.axes != entry.axes:
+                renames[index.axes[0]] = renamed_axis(entry.axes[0])
         if not renames:
             return cotangent
-        try:
-            return substitute(b, cotangent, renames)
-        except NotImplementedError:
-            return None
-
-    def _constant_dimension(self, entries: Sequence[Entry], indices: Sequence[Affine | GatherSlot]) -> int | None:
-        """The one dimension of known length read at a constant, all others being read whole."""
-        lengths = self.builder.lengths
-        places = [
-            dimension
-            for dimension, (entry, index) in enumerate(zip(entries, indices, strict=True))
-            if isinstance(index, Affine)
-            and not index.terms
-            and len(entry.axes) == 1
-            and lengths[entry.axes[0]].is_Integer
-            and sympy.sympify(index.offset).is_Integer
-            and 0 <= int(index.offset) < int(lengths[entry.axes[0]])
-        ]
-        return places[0] if len(places) == 1 else None
-
+        return substitute(self.builder, cotangent, renames)
 
 def _floating(dtype: str) -> bool:
     return dtype not in ("bool", "i32", "i64")

@@ -78,7 +78,8 @@ def _choose(builder: Builder, primal: set[int], wanted: list[int]) -> list[int]:
         if number not in needed:
             needed.add(number)
             pending.extend(builder.nodes[number].operands)
-    common = primal & needed
+    varying = _varying(builder)
+    common = primal & needed & varying
     kept = {number for number in common if _never_again(builder, number)}
     if not kept:
         return []
@@ -99,7 +100,7 @@ def _choose(builder: Builder, primal: set[int], wanted: list[int]) -> list[int]:
             graph.add_edge(("out", number), _SINK, capacity=float("inf"))
         if number not in common or number in kept:
             for operand in builder.nodes[number].operands:
-                if operand in common and number not in common and _carries(builder, operand):
+                if operand in common and number not in common and builder.nodes[operand].op != "input":
                     graph.add_edge(("out", operand), _SINK, capacity=float("inf"))
     if _SINK not in graph:
         return []
@@ -111,9 +112,13 @@ def _choose(builder: Builder, primal: set[int], wanted: list[int]) -> list[int]:
     ]
 
 
-def _carries(builder: Builder, number: int) -> bool:
-    """Whether a value comes from the inputs at all (a constant or an index needs no saving)."""
-    return builder.nodes[number].op not in ("const", "index", "length", "input")
+def _varying(builder: Builder) -> set[int]:
+    """The values that come from an input: what is made of constants, lengths and indices alone needs no saving."""
+    varying: set[int] = set()
+    for number, node in enumerate(builder.nodes):
+        if node.op == "input" or any(operand in varying for operand in node.operands):
+            varying.add(number)
+    return varying
 
 
 def _never_again(builder: Builder, number: int) -> bool:

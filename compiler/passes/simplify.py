@@ -14,6 +14,8 @@ import numpy
 
 from ..ir.graph import Builder
 from ..ir.scalar_ops import ORDERED_POLYNOMIALS, SCALAR_OPS
+from .substitute import push_slice
+from .substitute import push_slice
 
 _COMMUTATIVE = ("add", "mul", "min", "max", "eq", "ne", "and", "or")
 
@@ -312,7 +314,8 @@ def _strip(builder: Builder, number: int, dropped: set[int]) -> int | None:
 
 
 def _slice(builder: Builder, value: int, axis: str, position: int) -> int | None:
+    """A slice moves down to the reads, stacks and contractions below it; only of a contraction does it stay one."""
     node = builder.nodes[value]
-    if node.op == "stack" and node.attribute("axis") == axis:
-        return node.operands[position]
+    if node.op in SCALAR_OPS or node.op in ("stack", "read", "index", "reduce"):
+        return push_slice(builder, value, axis, position)
     return None

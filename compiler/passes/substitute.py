@@ -164,16 +164,21 @@ def resolve_views(graph: Graph, builder: Builder) -> Graph:
     return builder.finish((Output(out.spec, numbers[out.node]) for out in graph.outputs), graph.level)
 
 
-def push_slice(builder: Builder, number: int, axis: str, position: int) -> int:
+def push_slice(builder: Builder, number: int, axis: str, position: int, memo: dict[int, int] | None = None) -> int:
     """The value at a fixed position of an axis: taken at the reads below it, or as a `slice` of what is opaque (a contraction)."""
+    memo = {} if memo is None else memo
+    if number not in memo:
+        memo[number] = _pushed(builder, number, axis, position, memo)
+    return memo[number]
+
+
+def _pushed(builder: Builder, number: int, axis: str, position: int, memo: dict[int, int]) -> int:
     node = builder.nodes[number]
     if axis not in node.axes:
         return number
     attributes: dict[str, Any] = dict(node.attributes)
-    if node.op == "stack":
-        if attributes["axis"] == axis:
-            return node.operands[position]
-        return builder.add("stack", tuple(push_slice(builder, operand, axis, position) for operand in node.operands), **attributes)
+    if node.op == "stack" and attributes["axis"] == axis:
+        return node.operands[position]
     if node.op == "index":
         return builder.const(position)
     if node.op == "read":
@@ -181,7 +186,9 @@ def push_slice(builder: Builder, number: int, axis: str, position: int) -> int:
         attributes["indices"] = tuple(
             index if isinstance(index, GatherSlot) else index.substitute(fixed) for index in attributes["indices"]
         )
-        return builder.add("read", node.operands, label=node.name, span=node.span, **attributes)
-    if node.op in SCALAR_OPS or node.op == "reduce":
-        return builder.add(node.op, tuple(push_slice(builder, operand, axis, position) for operand in node.operands), **attributes)
+        gathers = tuple(push_slice(builder, operand, axis, position, memo) for operand in node.operands[1:])
+        return builder.add("read", (node.operands[0], *gathers), label=node.name, span=node.span, **attributes)
+    if node.op in SCALAR_OPS or node.op in ("reduce", "stack"):
+        operands = tuple(push_slice(builder, operand, axis, position, memo) for operand in node.operands)
+        return builder.add(node.op, operands, **attributes)
     return builder.add("slice", (number,), axis=axis, position=position)

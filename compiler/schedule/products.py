@@ -15,6 +15,9 @@ from ..ir.graph import Affine, Builder
 from .steps import Buffer, Matrix, Place
 
 
+SHORT_AXIS = 64  # a known axis this short goes before the long ones of its group, so that elementwise code runs along a long one
+
+
 @dataclass(frozen=True)
 class ProductAxes:
     batch: tuple[str, ...]
@@ -73,6 +76,10 @@ def product_axes(builder: Builder, number: int, orders: Sequence[tuple[str, ...]
     left, right = (builder.nodes[operand] for operand in node.operands)
     over = node.attribute("over")
     preferred: list[str] = []
+    for axes in ([a for a in node.axes if a in left.axes], [a for a in node.axes if a in right.axes], over):
+        short = [axis for axis in axes if builder.lengths[axis].is_Integer and int(builder.lengths[axis]) <= SHORT_AXIS]
+        if len(short) < len(axes):
+            preferred.extend(short)
     for operand in node.operands:
         preferred.extend(stacked_axes(builder, operand))
     for order in orders:
