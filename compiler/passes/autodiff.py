@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import sympy
 
-from ..ir.graph import Affine, Builder, GatherSlot, Graph, Node, Output, TensorSpec, whole_index
+from ..ir.graph import Affine, Builder, Graph, Node, Output, TensorSpec, whole_index
 from ..ir.scalar_ops import SCALAR_OPS
 from ..lang.checked import Entry
 from .invariance import outputs_invariant

@@ -15,7 +15,6 @@ import numpy
 from ..ir.graph import Builder
 from ..ir.scalar_ops import ORDERED_POLYNOMIALS, SCALAR_OPS
 from .substitute import push_slice
-from .substitute import push_slice
 
 _COMMUTATIVE = ("add", "mul", "min", "max", "eq", "ne", "and", "or")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..ir.graph import Builder
-from .nest import cone_of, plan_nest, store_domain
+from .nest import cone_of, first_reductions, plan_nest, store_domain
 from .steps import KernelStep, Place, Store
 
 
@@ -51,12 +51,8 @@ class Grouping:
         nodes = self.builder.nodes
         nest = plan_nest(nodes, tuple(self.builder.axes), self.leaves, stores)
         if nest.cut:
-            first = [self._stored(number, stores) for number in nest.cut]
-            steps = self._plan([store for store, _ in first])
-            self.leaves.update({store.node: place for store, place in first})
-            own = {store for store, _ in first}
             self.notes.append(f"{len(nest.cut)} reduction(s) stored before the values that use them at every point")
-            return steps + self._plan([store for store in stores if store not in own])
+            return self._after(nest.cut, stores)
         now = [store for store in stores if store not in nest.deferred]
         extra: dict[int, Place] = {}
         for store in nest.deferred:
@@ -66,10 +62,10 @@ class Grouping:
                     extra[number] = place
                     if own not in now:
                         now.append(own)
-        if not now:
-            if len(nest.deferred) == len(stores) == 1:
-                raise AssertionError(f"no nest computes {stores[0]}")
+        if not now and len(stores) > 1:
             return [step for store in stores for step in self._nest((store,))]
+        if not now:  # a value of several reductions over different points: these first
+            return self._after(first_reductions(nodes, self.leaves, stores[0].node), stores)
         steps = []
         if now:
             steps.append(KernelStep(self._name(), tuple(now), dict(self.leaves)))
@@ -77,6 +73,14 @@ class Grouping:
         if nest.deferred:
             steps.extend(self._plan(nest.deferred))
         return steps
+
+    def _after(self, reductions: Sequence[int], stores: Sequence[Store]) -> list[KernelStep]:
+        """The stores, made once the reductions are stored."""
+        first = [self._stored(number, stores) for number in reductions]
+        steps = self._plan([store for store, _ in first])
+        self.leaves.update({store.node: place for store, place in first})
+        own = {store for store, _ in first}
+        return steps + self._plan([store for store in stores if store not in own])
 
     def _stored(self, number: int, stores: Sequence[Store]) -> tuple[Store, Place]:
         """A store of the reduction: one that is wanted anyway, else to a temporary."""

@@ -59,6 +59,11 @@ def cone_of(nodes: Sequence[Node], leaves: Mapping[int, Place], roots: Sequence[
     return tuple(sorted(seen))
 
 
+def first_reductions(nodes: Sequence[Node], leaves: Mapping[int, Place], root: int) -> tuple[int, ...]:
+    """The reductions below a value that need no other one."""
+    return _first(nodes, leaves, [n for n in cone_of(nodes, leaves, [root]) if nodes[n].op == "reduce" and n not in leaves])
+
+
 def store_domain(nodes: Sequence[Node], leaves: Mapping[int, Place], axes: Sequence[str], store: Store) -> tuple[str, ...]:
     """The axes of a store and of every reduction below it, in graph order."""
     wanted = set(store.axes)
