@@ -111,21 +111,20 @@ class _Recorded(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, operators: Operators, function: Function, *tensors: Tensor) -> tuple[Tensor, ...]:
         wanted = ctx.needs_input_grad[2:]
+        ctx.recording = recording = function.recording(wanted)
         ctx.operators, ctx.function, ctx.wanted = operators, function, wanted
-        ctx.pair = pair = function.training(wanted)
-        if pair is None:
-            results, saved = function.call(tensors), []
-        else:
-            count = len(function.outputs)
-            every = pair[0].call(tensors)
-            results, saved = every[:count], every[count:]
         ctx.set_materialize_grads(False)
-        used = function.derivative(wanted, function.differentiable).used if any(function.differentiable) else ()
-        kept = [tensor for tensor, is_used in zip(tensors, used, strict=False) if is_used]
-        # A tensor that no derivative reads is not kept alive; its place is held by zeros that take no memory.
-        ctx.absent = [None if is_used else (tensor.shape, tensor.dtype) for tensor, is_used in zip(tensors, used, strict=False)]
-        ctx.save_for_backward(*kept, *saved)
-        if not all(function.differentiable):
+        if recording.pair is None:
+            results = function.call(tensors)
+            saved: list[Tensor] = []
+        else:
+            every = recording.pair[0].call(tensors)
+            results, saved = every[: recording.count], every[recording.count :]
+        if recording.absent:
+            ctx.absent = [(tensors[k].shape, tensors[k].dtype) for k in recording.absent]
+            tensors = tuple(tensor for tensor, kept in zip(tensors, recording.kept, strict=True) if kept)
+        ctx.save_for_backward(*tensors, *saved)
+        if not recording.all_differentiable:
             fixed = [result for result, can in zip(results, function.differentiable, strict=True) if not can]
             ctx.mark_non_differentiable(*fixed)
         return tuple(results)
@@ -133,12 +132,18 @@ class _Recorded(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
         function: Function = ctx.function
-        stored = iter(ctx.saved_tensors)
-        tensors = [next(stored) if absent is None else torch.zeros((), dtype=absent[1]).expand(absent[0]) for absent in ctx.absent]
-        saved = list(stored)
+        recording = ctx.recording
+        count = len(function.inputs)
+        tensors = list(ctx.saved_tensors)
+        if recording.absent:
+            # ascending, so that each goes in at its own place
+            for place, (shape, dtype) in zip(recording.absent, ctx.absent, strict=True):
+                tensors.insert(place, torch.zeros((), dtype=dtype).expand(shape))
+        saved = tensors[count:]
+        del tensors[count:]
         given = tuple(cotangent is not None and can for cotangent, can in zip(cotangents, function.differentiable, strict=True))
         if not any(given):
-            return (None,) * (len(tensors) + 2)
+            return (None,) * (count + 2)
         taken = [cast(Tensor, cotangent) for cotangent, is_given in zip(cotangents, given, strict=True) if is_given]
         derived = function.derivative(ctx.wanted, given)
         every = [*tensors, *taken]
@@ -146,8 +151,8 @@ class _Recorded(torch.autograd.Function):
             gradients = ctx.operators.apply(derived, every)
         elif _grad_enabled():
             gradients = run(ctx.operators, derived, every)
-        elif ctx.pair is not None and given == function.differentiable:
-            gradients = ctx.pair[1].call([*every, *saved])
+        elif recording.pair is not None and given == function.differentiable:
+            gradients = recording.pair[1].call([*every, *saved])
         else:
             gradients = derived.call(every)
-        return (None, None, *derived.placed(gradients, len(tensors)))
+        return (None, None, *derived.placed(gradients, count))

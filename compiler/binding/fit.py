@@ -181,7 +181,11 @@ class _Problem:
         low, high = self.init.low, self.init.high
         middle, half = (low + high) / 2, (high - low) / 2
         points = middle - half * numpy.cos(numpy.pi * numpy.arange(_POINTS) / (_POINTS - 1))
-        theta = minimise_largest(lambda thetas: self.residuals(thetas, points), sum(self.sizes))
+        theta = minimise_largest(
+            lambda thetas: self.residuals(thetas, points),
+            sum(self.sizes),
+            coarse=lambda thetas: self.residuals(thetas, points[::4]),
+        )
         everywhere = numpy.union1d(points, numpy.linspace(low, high, _CHECKED_POINTS))
         error = float(numpy.abs(self.residuals(theta[None], everywhere)).max())
         values, start = {}, 0

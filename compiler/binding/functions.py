@@ -13,6 +13,7 @@ What holds:
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, TargetError
 from ..ir.graph import Graph, TensorSpec
 from ..passes.autodiff import gradient_name
 from ..runtime.execute import Bound, Call, Executable
@@ -73,6 +74,20 @@ class Source(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Recording:
+    """What a recorded call keeps. `pair`: the functions of a training step, if any; `kept`: which tensors a derivative reads.
+
+    A tensor that none reads is not kept alive; zeros that take no memory hold its place, the places `absent`.
+    """
+
+    pair: tuple[Function, Function] | None
+    kept: Mask
+    absent: tuple[int, ...]
+    count: int
+    all_differentiable: bool
+
+
 class Functions:
     """The functions derived from one layer."""
 
@@ -114,6 +129,7 @@ class Function:
         self._prepared: dict[tuple[object, ...], Call] = {}
         self._executables: dict[Signature, Executable] = {}
         self._derivatives: dict[tuple[Mask, Mask], Function] = {}
+        self._recordings: dict[Mask, Recording] = {}
         self._training: dict[Mask, tuple[Function, Function] | None] = {}
 
     @property
@@ -202,6 +218,21 @@ class Function:
         """Which inputs its value depends on; the others need not be kept for a derivative."""
         with self.family.lock:
             return self.family.source.used(self)
+
+    def recording(self, wanted: Mask) -> Recording:
+        """What a call that is recorded for gradients in the inputs `wanted` keeps."""
+        found = self._recordings.get(wanted)
+        if found is None:
+            kept = (True,) * len(self.inputs)
+            if not self.path and any(self.differentiable):
+                # an op without a derivative is complained of where the gradient is asked for
+                with contextlib.suppress(TargetError):
+                    kept = self.derivative(wanted, self.differentiable).used[: len(self.inputs)]
+            absent = tuple(place for place, is_kept in enumerate(kept) if not is_kept)
+            count = len(self.outputs)
+            found = Recording(self.training(wanted), kept, absent, count, all(self.differentiable))
+            self._recordings[wanted] = found
+        return found
 
     def training(self, wanted: Mask) -> tuple[Function, Function] | None:
         """The pair of functions that a training step runs; None where it is the function and its derivative."""

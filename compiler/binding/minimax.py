@@ -13,19 +13,19 @@ import numpy
 Array = Any
 Residuals = Callable[[Array], Array]
 
-_STARTS = 48
+_STARTS = 24
 _KEPT = 4
 _LEAST_SQUARES_STEPS = 120
 _LINEAR_PROGRAMS = 80
 
 
-def minimise_largest(residuals: Residuals, count: int) -> Array:
+def minimise_largest(residuals: Residuals, count: int, coarse: Residuals | None = None) -> Array:
     """The vector of `count` numbers that makes max |residual| smallest, as far as found.
 
-    `residuals`: (vectors, count) -> (vectors, residuals).
+    `residuals`: (vectors, count) -> (vectors, residuals); `coarse`, fewer of them, serves to find where to begin.
     """
     starts = _starts(count)
-    found = _least_squares(residuals, starts)
+    found = _least_squares(coarse or residuals, starts)
     largest = numpy.abs(residuals(found)).max(axis=1)
     best: Array = None
     best_value = numpy.inf
@@ -55,10 +55,12 @@ def _jacobians(residuals: Residuals, thetas: Array) -> tuple[Array, Array]:
     return values[:, 0], slopes.transpose(0, 2, 1)
 
 
-def _least_squares(residuals: Residuals, thetas: Array) -> Array:
-    """Levenberg-Marquardt from every start at once, with Marquardt's scaling."""
-    thetas = thetas.copy()
-    damping = numpy.full(len(thetas), 1e-2)
+def _least_squares(residuals: Residuals, starts: Array) -> Array:
+    """Levenberg-Marquardt from every start at once, with Marquardt's scaling; a start that has settled is left out."""
+    found = starts.copy()
+    active = numpy.arange(len(starts))
+    thetas = starts.copy()
+    damping = numpy.full(len(starts), 1e-2)
     values, slopes = _jacobians(residuals, thetas)
     costs = (values**2).sum(axis=1)
     for _ in range(_LEAST_SQUARES_STEPS):
@@ -71,16 +73,20 @@ def _least_squares(residuals: Residuals, thetas: Array) -> Array:
         trial = thetas + step
         trial_costs = (residuals(trial) ** 2).sum(axis=1)
         better = trial_costs < costs
+        settled = better & (costs - trial_costs <= 1e-6 * costs)
         thetas[better] = trial[better]
-        improvement = numpy.where(better, (costs - trial_costs) / numpy.maximum(costs, 1e-300), 0.0)
-        costs = numpy.where(better, trial_costs, costs)
-        damping = numpy.clip(numpy.where(better, damping / 4, damping * 5), 1e-14, 1e8)
-        if better.any():
-            moved_values, moved_slopes = _jacobians(residuals, thetas[better])
-            values[better], slopes[better] = moved_values, moved_slopes
-        if improvement.max() < 1e-8 and damping.min() > 1e4:
+        costs[better] = trial_costs[better]
+        damping = numpy.clip(numpy.where(better, damping / 4, damping * 5), 1e-14, None)
+        found[active] = thetas
+        going = ~settled & (damping < 1e8)
+        if not going.any():
             break
-    return thetas
+        moved = better & going
+        if moved.any():
+            values[moved], slopes[moved] = _jacobians(residuals, thetas[moved])
+        active, thetas, damping, costs = active[going], thetas[going], damping[going], costs[going]
+        values, slopes = values[going], slopes[going]
+    return found
 
 
 def _linear_programs(residuals: Residuals, theta: Array) -> tuple[Array, float]:

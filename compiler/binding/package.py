@@ -4,14 +4,15 @@ In: a layer (`save`), or a folder (`load`). Out: a folder, or a layer. Holds: a 
 and without a toolchain: the folder has its interface, its initial values, and a program with its shared object for each
 function and signature saved; it runs on machines with the same processor features, and says so on others.
 
-The folder: `layer.json`, and for each program `NUMBER_DIRECTION.json` (the program, source included) and `NUMBER_DIRECTION.so`.
+The folder: `layer.json`, and for each program `NUMBER_DIRECTION_DIGEST.json` (the program, source included) and
+`NUMBER_DIRECTION_DIGEST.so`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,11 +53,14 @@ def save(layer: Layer, path: Path) -> None:
         source.program(function, default_signature(function.inputs))
     served = [made for made in source.made if all(entry.layout == "contiguous" for entry in made.signature.inputs)]
     path.mkdir(parents=True, exist_ok=True)
+    _clear(path)
     programs = []
     for number, made in enumerate(served):
-        stem = f"{number}_{made.program.direction}"
+        artefact = source.artefact(made.program).read_bytes()
+        # a library once loaded from a path is not loaded from it again: other contents, other name
+        stem = f"{number}_{made.program.direction}_{hashlib.sha256(artefact).hexdigest()[:8]}"
         (path / f"{stem}.json").write_text(json.dumps(made.program.to_json(), indent=1), encoding="utf-8")
-        shutil.copyfile(source.artefact(made.program), path / f"{stem}.so")
+        (path / f"{stem}.so").write_bytes(artefact)
         programs.append({"path": made.path, "signature": made.signature.to_json(), "files": stem})
     root = layer._root
     known = [root, *functions, *root.known()]
@@ -75,6 +79,14 @@ def save(layer: Layer, path: Path) -> None:
     }
     # last: a folder without it is not a saved layer
     (path / "layer.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
+
+
+def _clear(path: Path) -> None:
+    """Removes what an earlier save left in the folder."""
+    if (path / "layer.json").exists():
+        (path / "layer.json").unlink()
+        for left in [*path.glob("[0-9]*_*.json"), *path.glob("[0-9]*_*.so")]:
+            left.unlink()
 
 
 def _default_functions(layer: Layer) -> list[Function]:
@@ -149,8 +161,6 @@ def load(path: str | os.PathLike[str]) -> Layer:
 
 
 def _digest(folder: Path) -> str:
-    import hashlib
-
     return hashlib.sha256((folder / "layer.json").read_bytes() + str(folder).encode()).hexdigest()[:8]
 
 

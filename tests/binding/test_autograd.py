@@ -154,7 +154,16 @@ def test_what_no_gradient_reads_is_not_kept() -> None:
     torch.autograd.grad(y.sum(), (x, w))
 
 
-def test_an_op_without_derivative_says_so() -> None:
-    layer = lamina.compile("layer f { in x[N]  out y[N] = round(x) + lgamma(x) * 0 }", target="reference")
-    x = torch.rand(3, requires_grad=True)
-    assert layer(x).requires_grad
+def test_an_op_without_derivative_says_so_when_the_gradient_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lamina import pipeline
+    from lamina.passes.autodiff import NotDifferentiable
+
+    def unknown(*_: object) -> None:
+        raise NotDifferentiable("mystery")
+
+    monkeypatch.setattr(pipeline, "backward_graph", unknown)
+    monkeypatch.setattr(pipeline, "training_pair", unknown)
+    layer = lamina.compile("layer f { in x[N]  out y[N] = 7 * x }", target="reference")
+    y = layer(torch.rand(3, requires_grad=True))
+    with pytest.raises(lamina.TargetError, match="the gradient of x needs the derivative of mystery, which is not known"):
+        y.sum().backward()

@@ -24,6 +24,7 @@ def test_error_reached(function: str, bound: float) -> None:
     module = layer.module(C=2, dtype=torch.float64)
     assert module.a.shape == (4, 6) and torch.equal(module.a, module.a[:1].expand(4, 6))
     x = torch.linspace(-3, 3, 5001, dtype=torch.float64)
+    module.requires_grad_(False)
     error = (module(x[:, None].expand(-1, 8)) - getattr(torch.nn.functional, function)(x)[:, None]).abs().max()
     assert float(error) <= bound
     assert "largest error found" in layer.report() and f"fit of a, b: {function} on [-3, 3]" in layer.report()
@@ -42,6 +43,7 @@ def test_remembered_and_the_same_again(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_a_layer_without_leading_dimensions() -> None:
     text = "layer f { in x[B, C]  param c[3, C] = fit(exp, 0, 1)  out y[B, C] = sum[k < 3](c[k, C] * x^k) }"
     module = lamina.compile(text, target="reference").module(C=2, dtype=torch.float64)
+    module.requires_grad_(False)
     x = torch.linspace(0, 1, 101, dtype=torch.float64)
     error = (module(x[:, None].expand(-1, 2)) - x.exp()[:, None]).abs().max()
     # the best quadratic on [0, 1] errs by 0.00876

@@ -148,7 +148,7 @@ def test_training_reaches_every_parameter() -> None:
         loss = (module(x) - 1).square().mean()
         loss.backward()
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     assert losses[-1] < losses[0]
 
 

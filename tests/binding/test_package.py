@@ -82,6 +82,17 @@ def test_fitted_values_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert torch.equal(lamina.load(tmp_path / "saved").module().c, layer.module().c)
 
 
+@needs_generator
+def test_saving_again_replaces(tmp_path: Path) -> None:
+    first, second = (lamina.compile(f"layer f {{ in x[N]  out y[N] = x * {factor} }}") for factor in (2, 3))
+    first.save(tmp_path)
+    assert lamina.load(tmp_path)(torch.ones(2)).tolist() == [2.0, 2.0]
+    count = len(list(tmp_path.iterdir()))
+    second.save(tmp_path)
+    assert lamina.load(tmp_path)(torch.ones(2)).tolist() == [3.0, 3.0]
+    assert len(list(tmp_path.iterdir())) == count
+
+
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(lamina.ArgumentError, match="expected a folder written by"):
         lamina.load(tmp_path)
