@@ -1,8 +1,8 @@
 """The command line: `lamina COMMAND`.
 
 In: arguments. Out: text on standard output, messages on standard error, an exit code: 0 good, 1 the user's error, 2 usage, 3
-toolchain or device. Holds: a Lamina error is printed as its text, without a traceback. The commands are the modules of
-`commands/` that define `register`.
+toolchain or device. Holds: a Lamina error is printed as its text, without a traceback; that a specification uses what cannot be
+compiled is the user's error, not the toolchain's. The commands are the modules of `commands/` that define `register`.
 """
 
 from __future__ import annotations
@@ -56,9 +56,17 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         application()(arguments, prog_name="lamina")
     except TargetError as error:
-        _fail(error, 3)
+        _fail(error, 1 if _about_specification(error) else 3)
     except Error as error:
         _fail(error, 1)
+
+
+def _about_specification(error: TargetError) -> bool:
+    """Whether the error comes from a feature that has no derivative or cannot be compiled yet."""
+    from .passes.autodiff import NotDifferentiable
+    from .schedule.partition import NotLowered
+
+    return isinstance(error.__cause__, NotDifferentiable | NotLowered)
 
 
 def _fail(error: Error, code: int) -> None:

@@ -1,0 +1,49 @@
+"""The arguments that name a layer, and the layer they name.
+
+In: FILE, `-l LAYER`, `-D SIZE=VALUE`. Out: what `lamina.compile` and the front end take. Holds: FILE is a path, or the name of an
+entry of the layer library; a malformed `-D` is wrong usage, an unknown size the user's error. Not a command: it has no `register`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..lang.checked import CheckedLayer
+
+FileArgument = Annotated[
+    str, typer.Argument(metavar="FILE", help="A specification's path, or the name of an entry of the layer library.")
+]
+LayerOption = Annotated[str | None, typer.Option("-l", "--layer", metavar="LAYER", help="Which layer, where FILE has several.")]
+SizesOption = Annotated[
+    list[str] | None, typer.Option("-D", "--size", metavar="SIZE=VALUE", help="A compile-time size; may be given several times.")
+]
+_NAME = re.compile(r"[a-z_][A-Za-z0-9_]*\Z")
+_SIZE = re.compile(r"([A-Z][A-Za-z0-9_]*)=(\d+)\Z")
+
+
+def parse_sizes(given: list[str] | None) -> dict[str, int]:
+    """The sizes by name. Errors: BadParameter (wrong usage)."""
+    sizes: dict[str, int] = {}
+    for text in given or ():
+        found = _SIZE.match(text.replace(" ", ""))
+        if found is None:
+            raise typer.BadParameter(f"expected SIZE=VALUE, such as G=8, found {text!r}", param_hint="-D")
+        sizes[found[1]] = int(found[2])
+    return sizes
+
+
+def specification(file: str) -> str | Path:
+    """FILE as the front end takes it: a name of the library as text, everything else as a path."""
+    return file if _NAME.match(file) and not Path(file).exists() else Path(file)
+
+
+def load_checked(file: str, layer: str | None, sizes: dict[str, int]) -> CheckedLayer:
+    """The checked layer. Errors: SpecError, ArgumentError."""
+    from ..lang.check import load
+
+    return load(specification(file), layer, sizes)

@@ -1,0 +1,122 @@
+"""Plans in words.
+
+In: a schedule. Out: `Kernel` records for reports, and the text of the whole plan for `lamina inspect`. Holds: every step is there,
+in the order of execution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..ir.graph import Affine
+from ..ir.text import value_text
+from ..schedule.nest import Nest, plan_nest
+from ..schedule.steps import Buffer, KernelStep, Place, ProductStep, Schedule, Store
+from .record import Kernel
+
+
+def kernels(plan: Schedule) -> tuple[Kernel, ...]:
+    """One record a step."""
+    return tuple(_loops(plan, step) if isinstance(step, KernelStep) else _product(step) for step in plan.steps)
+
+
+def plan_text(plan: Schedule) -> str:
+    """Buffers, then steps: of loop nests the loops, stages, sums and stores, of matrix products their shape and operands."""
+    lines = [f"plan of {plan.name}, reals computed in {plan.compute}", "", "buffers"]
+    rows = [(buffer.role, _buffer(buffer, plan.compute)) for buffer in plan.buffers.values()]
+    lines += [f"  {role:10} {text}" for role, text in rows]
+    for number, step in enumerate(plan.steps):
+        if plan.tile is not None and number == plan.tile.first:
+            held = f", which hold a tile each: {', '.join(plan.tile.tiled)}" if plan.tile.tiled else ""
+            lines += [
+                "",
+                f"for each tile of {plan.tile.extent} along {plan.tile.axis}, the next {plan.tile.last - number} steps{held}",
+            ]
+        lines += ["", *(_loops_text(plan, step) if isinstance(step, KernelStep) else _product_text(plan, step))]
+    lines += ["", *(f"note: {note}" for note in plan.notes)] if plan.notes else []
+    return "\n".join(lines) + "\n"
+
+
+def _buffer(buffer: Buffer, compute: str) -> str:
+    dtype = compute if buffer.dtype == "compute" else buffer.dtype
+    return f"{buffer.name}[{', '.join(map(str, buffer.dimensions))}] {dtype} {'strided' if buffer.strided else 'contiguous'}"
+
+
+def _nest(plan: Schedule, step: KernelStep) -> Nest:
+    return plan_nest(plan.nodes, tuple(plan.lengths), step.leaves, step.stores)
+
+
+def _times(axes: Iterable[str], empty: str = "one point") -> str:
+    return " x ".join(axes) or empty
+
+
+def _loops(plan: Schedule, step: KernelStep) -> Kernel:
+    nest = _nest(plan, step)
+    computes = tuple(dict.fromkeys(store.place.buffer for store in step.stores))
+    words = f"{', '.join(computes)} in one pass over {_times(nest.order)}"
+    if nest.row:
+        sums = ", ".join(_sum_name(plan, number) for number in nest.row)
+        times = "once" if nest.stages == 1 else f"{nest.stages} times"
+        words = f"{', '.join(computes)} over {_times(nest.order)}: "
+        words += f"each row of {_times(nest.inner)} is run through {times}, finishing {sums}"
+    if nest.column:
+        # a sum over the rows as well: each thread adds up its own, then these are added in order
+        words += f"; {_counted(len(nest.column), 'sum')} over the rows, a partial result for each thread"
+    return Kernel(step.name, "loops", nest.order, nest.stages, computes, words)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _sum_name(plan: Schedule, number: int) -> str:
+    node = plan.nodes[number]
+    return node.name or f"{node.attribute('operation')} over {'*'.join(node.attribute('over'))}"
+
+
+def _product(step: ProductStep) -> Kernel:
+    axes = (*step.batch, *step.m, *step.n, *step.k)
+    words = f"{step.result.buffer} = {step.left.place.buffer} times {step.right.place.buffer}, a matrix product of "
+    words += f"{_times(step.m, '1')} by {_times(step.n, '1')}, summed over {_times(step.k)}"
+    if step.batch:
+        words += f", for each of {_times(step.batch)}"
+    return Kernel(step.name, "product", axes, 1, (step.result.buffer,), words)
+
+
+def _place(place: Place) -> str:
+    return f"{place.buffer}[{', '.join(_index(index) for index in place.indices)}]"
+
+
+def _index(index: Affine) -> str:
+    return value_text(index)[1:-1]
+
+
+def _store(plan: Schedule, store: Store) -> str:
+    name = plan.nodes[store.node].name
+    value = f"%{store.node}" + (f" ({name})" if name else "")
+    return f"  store {_place(store.place)} {'+=' if store.accumulate else '='} {value}"
+
+
+def _loops_text(plan: Schedule, step: KernelStep) -> list[str]:
+    nest = _nest(plan, step)
+    lines = [f"{step.name}: loop nest"]
+    lines += [f"  rows over {_times(nest.outer)}" if nest.outer else "  one row", f"  within a row {_times(nest.inner)}"]
+    if nest.row:
+        lines.append(f"  {_counted(nest.stages, 'stage')}, the innermost loops run once for each")
+    for kind, numbers in (("row", nest.row), ("column", nest.column)):
+        for number in numbers:
+            node = plan.nodes[number]
+            stage = f", stage {nest.levels[number]}" if kind == "row" else ", a partial result for each thread"
+            lines.append(f"  {kind} {node.attribute('operation')} %{number} over {'*'.join(node.attribute('over'))}{stage}")
+    stored = {store.node for store in step.stores}
+    reads = [_place(place) for number, place in step.leaves.items() if number in nest.cone and number not in stored]
+    lines += [f"  read {text}" for text in dict.fromkeys(reads)]
+    return lines + [_store(plan, store) for store in step.stores]
+
+
+def _product_text(plan: Schedule, step: ProductStep) -> list[str]:
+    operands = [f"{_place(matrix.place)}{' transposed' if matrix.transposed else ''}" for matrix in (step.left, step.right)]
+    lines = [f"{step.name}: matrix product", f"  {_times(step.m, '1')} by {_times(step.n, '1')}, summed over {_times(step.k)}"]
+    lines += [f"  batch {_times(step.batch)}"] if step.batch else []
+    lines += [f"  left {operands[0]}", f"  right {operands[1]}"]
+    return [*lines, f"  result {_place(step.result)}{' (added to what is there)' if step.accumulate else ''}"]

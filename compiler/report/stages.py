@@ -1,0 +1,140 @@
+"""The road of one direction of a layer, stage by stage, for whoever wants to look at it.
+
+In: a checked layer, a direction and a dtype. Out: `Stages`: graph, plan, program for contiguous tensors of that dtype. Holds: each
+stage is made when first asked for; the program is the one that a call of the layer with such tensors makes; no torch is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeVar
+
+from .. import pipeline
+from ..codegen import generate
+from ..errors import ArgumentError, TargetError
+from ..ir.graph import Graph, TensorSpec
+from ..lang.checked import CheckedLayer
+from ..passes.autodiff import NotDifferentiable
+from ..passes.pipeline import finish, optimize
+from ..schedule.partition import NotLowered, schedule
+from ..schedule.program import InputSignature, Program, Signature
+from ..schedule.steps import Schedule
+
+DIRECTIONS = ("forward", "backward", "second")
+DTYPES = ("f32", "f64", "bf16", "f16")
+_NAMES = {"second": "double_backward"}
+_WITHOUT_GRADIENT = ("i64", "i32", "bool")
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True)
+class Stages:
+    """One direction of a layer; `file` is where the layer is written.
+
+    Errors of every property: TargetError, caused by NotDifferentiable or NotLowered, where the layer uses a feature that has no
+    derivative or cannot be compiled yet.
+    """
+
+    file: str
+    layer: str
+    direction: str
+    make: Callable[[], Graph]
+    dtype: str
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph at level "math"."""
+        return refused(self.file, self.layer, self.direction, self.make)
+
+    @cached_property
+    def signature(self) -> Signature:
+        return signature_of(self.graph, self.dtype)
+
+    @cached_property
+    def plan(self) -> Schedule:
+        return refused(self.file, self.layer, self.direction, lambda: schedule(finish(self.graph), self.signature))
+
+    @cached_property
+    def program(self) -> Program:
+        name = _NAMES.get(self.direction, self.direction)
+        return refused(self.file, self.layer, self.direction, lambda: generate(self.graph, self.signature, name))
+
+
+def refused(file: str, layer: str, direction: str, work: Callable[[], _Value]) -> _Value:
+    """The result of `work`. Errors: TargetError, naming the feature, where it has no derivative or cannot be compiled yet."""
+    try:
+        return work()
+    except NotDifferentiable as missing:
+        raise TargetError(
+            f"{file}: layer {layer}: its {direction} pass needs the derivative of {missing}, which is not known\n"
+            "  do: take it out of what is trained, or write it with functions that have a derivative"
+        ) from missing
+    except NotLowered as missing:
+        raise TargetError(
+            f"{file}: layer {layer}: its {direction} pass cannot be compiled for target cpp: {missing} is not lowered yet\n"
+            f"  do: write that part of the layer without it, or run it by the interpreter: "
+            f'lamina.compile(..., target="reference")'
+        ) from missing
+
+
+def signature_of(graph: Graph, dtype: str) -> Signature:
+    """Contiguous tensors, every one declared `float` of the dtype."""
+    stored = {"float": dtype, "complex": "c128" if dtype == "f64" else "c64", "compute": "f64" if dtype == "f64" else "f32"}
+    return Signature(tuple(InputSignature(spec.name, stored.get(spec.dtype, spec.dtype)) for spec in graph.inputs), dtype)
+
+
+def inputs_first(checked: CheckedLayer) -> CheckedLayer:
+    """The layer with its `in` tensors ahead of the others, which is the order it is called in."""
+    return replace(checked, tensors=tuple(sorted(checked.tensors, key=lambda tensor: tensor.role != "in")))
+
+
+def file_of(checked: CheckedLayer) -> str:
+    """The file that the layer is written in, as the user named it."""
+    return checked.outs[0].span.file
+
+
+def stages(checked: CheckedLayer, direction: str = "forward", dtype: str = "f32") -> Stages:
+    """The stages of one direction: gradients of every floating tensor, so many times over. Errors: ArgumentError for an unknown
+    direction or dtype."""
+    _require("direction", direction, DIRECTIONS)
+    _require("dtype", dtype, DTYPES)
+    checked = inputs_first(checked)
+
+    def make() -> Graph:
+        graph = optimize(pipeline.layer_graph(checked))
+        for _ in range(DIRECTIONS.index(direction)):
+            graph = pipeline.backward_graph(graph, _floating(graph.inputs), _floating(out.spec for out in graph.outputs))
+        return graph
+
+    return Stages(file_of(checked), checked.name, direction, make, dtype)
+
+
+def training_stages(checked: CheckedLayer, dtype: str = "f32") -> tuple[Stages, Stages] | None:
+    """What a training step runs instead of forward and backward: a forward pass that saves, a backward pass that reads what was
+    saved; None where nothing is worth saving. Errors: as `stages`, and TargetError where there is no gradient."""
+    _require("dtype", dtype, DTYPES)
+    graph = stages(checked, "forward", dtype).graph
+    wanted, given = _floating(graph.inputs), _floating(out.spec for out in graph.outputs)
+    first, second = refused(file_of(checked), checked.name, "backward", lambda: pipeline.training_pair(graph, wanted, given))
+    if len(first.outputs) == len(graph.outputs):
+        return None
+    return (
+        Stages(file_of(checked), checked.name, "training_forward", lambda: first, dtype),
+        Stages(file_of(checked), checked.name, "training_backward", lambda: second, dtype),
+    )
+
+
+def has_gradients(graph: Graph) -> bool:
+    """Whether there is a floating input and a floating output."""
+    return bool(_floating(graph.inputs)) and bool(_floating(out.spec for out in graph.outputs))
+
+
+def _floating(specs: Iterable[TensorSpec]) -> list[str]:
+    return [spec.name for spec in specs if spec.dtype not in _WITHOUT_GRADIENT]
+
+
+def _require(what: str, found: str, known: tuple[str, ...]) -> None:
+    if found not in known:
+        raise ArgumentError(f"{what}: expected one of {', '.join(known)}, found {found!r}")

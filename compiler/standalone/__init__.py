@@ -1,0 +1,1 @@
+"""Layers as packages that run with torch alone: what writes them, and what in them runs."""

@@ -1,0 +1,1 @@
+"""Layers tried: arguments drawn, results compared with the reference, times taken."""
