@@ -1,0 +1,326 @@
+"""Generated programs, built together, run beside the interpreter.
+
+In: the text of a layer, shapes and dtypes. Out: the results of its forward, backward and second backward programs, compared with the
+interpreter run on the layer as written and on that graph's derivatives: no pass stands between the text and what is expected.
+
+Several programs share one translation unit, each in a namespace of its own, since most of what a build costs is the runtime they share.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy
+import torch
+from lamina import pipeline
+from lamina.codegen import generate
+from lamina.ir.graph import Builder, Graph
+from lamina.ir.interpret import interpret
+from lamina.ir.lengths import solve_lengths
+from lamina.lang.check import load
+from lamina.passes.autodiff import differentiate
+from lamina.passes.substitute import resolve_views
+from lamina.runtime import native
+from lamina.runtime.execute import FLOATING, TORCH_DTYPES, Bound, storage_dtype
+from lamina.runtime.program import NativeExecutable
+from lamina.schedule.program import InputSignature, Program, Signature
+from torch import Tensor
+
+ROUNDOFF = {"f64": 2.0**-53, "f32": 2.0**-24, "f16": 2.0**-11, "bf16": 2.0**-8}
+_FIRST_OF_PROGRAM = "\nusing Real ="
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer and the tensors it is tried on.
+
+    `values`: how to draw a tensor (numpy generator, shape) -> array; by default standard normal. `orders`: how often it is
+    differentiated. `growth`: the error allowed, in unit roundoffs of the precision computed in, of the largest value of a result.
+    `derived_from_math`: gradients are expected from the graph whose short sums are written out (a polynomial of an order that varies
+    along an axis has no derivative before). `strided`: inputs (cotangents too) passed with a layout of their own. `cotangents`: how to draw those.
+    """
+
+    text: str
+    shapes: Mapping[str, tuple[int, ...]]
+    values: Mapping[str, Callable[[numpy.random.Generator, tuple[int, ...]], Any]] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    layer: str | None = None
+    wanted: tuple[str, ...] | None = None
+    orders: int = 2
+    growth: float = 512.0
+    dtypes: tuple[str, ...] = ("f64", "f32")
+    strided: Mapping[str, str] = field(default_factory=dict)
+    derived_from_math: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One program of a case: what it computes, what is expected of it."""
+
+    title: str
+    graph: Graph
+    reference: Graph
+    signature: Signature
+    program: Program
+
+
+def uniform(low: float, high: float) -> Callable[[numpy.random.Generator, tuple[int, ...]], Any]:
+    return lambda generator, shape: generator.uniform(low, high, shape)
+
+
+def integers(low: int, high: int) -> Callable[[numpy.random.Generator, tuple[int, ...]], Any]:
+    return lambda generator, shape: generator.integers(low, high, shape)
+
+
+def chosen(*values: float) -> Callable[[numpy.random.Generator, tuple[int, ...]], Any]:
+    return lambda generator, shape: generator.choice(numpy.array(values), shape)
+
+
+def booleans() -> Callable[[numpy.random.Generator, tuple[int, ...]], Any]:
+    return lambda generator, shape: generator.integers(0, 2, shape).astype(bool)
+
+
+def signature_of(graph: Graph, dtype: str, strided: Sequence[str] = ()) -> Signature:
+    compute = "f64" if dtype == "f64" else "f32"
+    stored = {"float": dtype, "compute": compute}
+    return Signature(
+        tuple(
+            InputSignature(spec.name, stored.get(spec.dtype, spec.dtype), "strided" if spec.name in strided else "contiguous")
+            for spec in graph.inputs
+        ),
+        dtype,
+    )
+
+
+def oracle(case: Case) -> list[Graph]:
+    """The layer as written, its gradients, their gradients."""
+    graph = pipeline.layer_graph(load(case.text, case.layer, case.sizes))
+    graphs = [graph]
+    for order in range(case.orders):
+        if case.derived_from_math and order == 0:
+            graph = pipeline.forward_graph(load(case.text, case.layer, case.sizes))
+        graph = resolve_views(graph, Builder(graph.name, graph.axes, graph.inputs))
+        graph = differentiate(graph, wanted_of(case, graph))
+        graphs.append(graph)
+    return graphs
+
+
+def wanted_of(case: Case, graph: Graph) -> tuple[str, ...]:
+    every = tuple(spec.name for spec in graph.inputs if spec.dtype in (*FLOATING, "float"))
+    return every if case.wanted is None else tuple(n for n in every if n in case.wanted or n.startswith("grad_"))
+
+
+def graphs_of(case: Case) -> list[Graph]:
+    """The same at level "math", the gradients twice: reading what the forward pass saved, and from the inputs alone."""
+    graph = pipeline.forward_graph(load(case.text, case.layer, case.sizes))
+    if case.orders == 0:
+        return [graph]
+    forward, backward = pipeline.training_pair(graph, wanted_of(case, graph))
+    graphs = [forward, backward]
+    if case.orders > 1:
+        first = pipeline.backward_graph(graph, wanted_of(case, graph))
+        graphs.append(pipeline.backward_graph(first, wanted_of(case, first)))
+    return graphs
+
+
+TITLES = ("forward", "backward", "second")
+
+
+def prepare(case: Case, dtypes: Sequence[str] | None = None) -> list[Prepared]:
+    references = oracle(case)
+    graphs = graphs_of(case)
+    prepared = []
+    for dtype in dtypes or case.dtypes:
+        for title, graph, reference in zip(TITLES, graphs, references, strict=False):
+            if title == "second" and dtype != "f64":
+                continue  # the same kernels in another precision
+            signature = signature_of(graph, dtype, tuple(case.strided))
+            program = generate(graph, signature, "forward" if title == "forward" else "backward")
+            prepared.append(Prepared(f"{title} {dtype}", graph, reference, signature, program))
+    return prepared
+
+
+def kernel_text(program: Program) -> str:
+    """The part of a source after the runtime."""
+    return program.source[program.source.index(_FIRST_OF_PROGRAM) + 1 :]
+
+
+def build_together(programs: Sequence[Program], name: str) -> list[NativeExecutable]:
+    """The programs as one shared object."""
+    if not programs:
+        return []
+    # a program that has no matrix product leaves their runtime out: the longest serves all
+    runtime = max((program.source[: program.source.index(_FIRST_OF_PROGRAM)] for program in programs), key=len)
+    runtime = runtime[runtime.index("\n\n") :]  # without the banner
+    parts = [runtime]
+    renamed = []
+    for number, program in enumerate(programs):
+        symbol = f"program_{number}"
+        text = re.sub(rf"\b{program.symbol}\b", symbol, kernel_text(program))
+        parts.append(f"namespace {symbol}_ {{\n{text}\n}}\n")
+        renamed.append(replace(program, symbol=symbol))
+    library = native.library("\n".join(parts), name)
+    return [NativeExecutable(program, library) for program in renamed]
+
+
+# ---------------------------------------------------------------------------------------------------- tensors
+
+
+def draw(case: Case, graph: Graph, seed: int = 0) -> dict[str, numpy.ndarray]:
+    """A value for every input of the layer and of its gradients, rounded to nothing yet."""
+    generator = numpy.random.default_rng(seed)
+    arrays = {}
+    for spec in graph.inputs:
+        make = case.values.get(spec.name)
+        shape = case.shapes.get(spec.name)
+        if shape is None:
+            continue
+        arrays[spec.name] = numpy.asarray(make(generator, shape) if make else generator.standard_normal(shape))
+    return arrays
+
+
+def laid_out(tensor: Tensor, layout: str) -> Tensor:
+    """The same values with strides of another kind."""
+    if layout == "transposed":
+        return tensor.movedim(0, -1).contiguous().movedim(-1, 0)
+    if layout == "sliced":
+        wide = torch.full((*tensor.shape[:-1], 2 * tensor.shape[-1] + 3), float("nan"), dtype=torch.float64).to(tensor.dtype)
+        view = wide[..., 1 : 2 * tensor.shape[-1] + 1 : 2]
+        return view.copy_(tensor)
+    if layout == "expanded":  # only where the values are equal along every dimension
+        return tensor.flatten()[:1].clone().reshape([1] * tensor.dim()).expand(tensor.shape)
+    if layout == "column":
+        return tensor[..., :1].clone().expand(tensor.shape)
+    raise ValueError(layout)
+
+
+def bound_of(graph: Graph, tensors: Mapping[str, Tensor]) -> Bound:
+    lengths = solve_lengths(graph.inputs, graph.axes, {name: tuple(t.shape) for name, t in tensors.items()})
+    return Bound(dict(lengths.values), lengths.leading or ())
+
+
+def run(executable: NativeExecutable, graph: Graph, tensors: Mapping[str, Tensor], threads: int) -> dict[str, Tensor]:
+    """The outputs, after filling them and all scratch memory with NaN."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        given = [tensors[name] for name in executable.inputs]
+        call, outputs = executable.launcher(given, bound_of(graph, tensors))
+        for tensor in call.tensors[len(given) :]:  # type: ignore[attr-defined]
+            poison(tensor)
+        copies = [tensor.clone() for tensor in given]
+        call()
+        for name, tensor, copy in zip(executable.inputs, given, copies, strict=True):
+            assert torch.equal(tensor.reshape(-1).nan_to_num(7.0), copy.reshape(-1).nan_to_num(7.0)), f"{name} was written to"
+    finally:
+        torch.set_num_threads(before)
+    return dict(zip(executable.outputs, outputs, strict=True))
+
+
+def poison(tensor: Tensor) -> None:
+    if tensor.dtype.is_floating_point:
+        tensor.fill_(float("nan"))
+    elif tensor.dtype == torch.bool:
+        tensor.fill_(True)
+    else:
+        tensor.fill_(torch.iinfo(tensor.dtype).max // 3)
+
+
+def check(case: Case, prepared: Sequence[Prepared], executables: Sequence[NativeExecutable], seed: int = 0) -> None:
+    """Runs every program of a case; AssertionError says which result is off, by how much."""
+    arrays: dict[str, Any] = {}
+    results: dict[str, Tensor] = {}
+    dtype = ""
+    for each, executable in zip(prepared, executables, strict=True):
+        if each.title.endswith(each.signature.dtype) and each.signature.dtype != dtype:
+            dtype = each.signature.dtype
+            arrays, results = {}, {}
+            drawn = draw(case, each.reference, seed)
+        generator = numpy.random.default_rng(seed + 1)
+        tensors: dict[str, Tensor] = {}
+        for spec, given in zip(each.graph.inputs, each.signature.inputs, strict=True):
+            stored = TORCH_DTYPES[given.dtype]
+            if spec.name not in arrays and spec.role != "saved":
+                if spec.name in drawn:
+                    value = drawn[spec.name]
+                else:  # a cotangent: of the shape of what it belongs to
+                    value = numpy.asarray(generator.standard_normal(arrays_shape(results, arrays, spec.name)))
+                tensor = torch.from_numpy(numpy.ascontiguousarray(value)).reshape(value.shape).to(stored)
+                if spec.name in case.strided:
+                    tensor = laid_out(tensor, case.strided[spec.name])
+                results[spec.name] = tensor
+                arrays[spec.name] = tensor.double().numpy() if stored.is_floating_point else tensor.numpy()
+            tensors[spec.name] = results[spec.name]
+        expected = interpret(each.reference, arrays)
+        first = None
+        for threads in (1, 2, 3):
+            found = run(executable, each.graph, tensors, threads)
+            for output in each.graph.outputs:
+                name = output.spec.name
+                if name in expected:
+                    compare(
+                        f"{each.title}, {threads} threads, {name}",
+                        found[name],
+                        expected[name],
+                        each.signature,
+                        storage_dtype(gradient_dtype(each, output.spec), each.signature),
+                        case.growth,
+                    )
+            again = run(executable, each.graph, tensors, threads)
+            for name, tensor in found.items():
+                assert same_bits(tensor, again[name]), f"{each.title}, {threads} threads: {name} differs from run to run"
+            first = first or found
+        assert first is not None
+        for output in each.graph.outputs:
+            if output.spec.role in ("saved", "out"):
+                results[output.spec.name] = first[output.spec.name]
+            elif each.title.startswith("backward"):
+                results[output.spec.name] = first[output.spec.name]
+
+
+def gradient_dtype(each: Prepared, spec: Any) -> str:
+    if spec.role == "gradient":
+        return each.signature.input(spec.name.removeprefix("grad_")).dtype
+    return spec.dtype
+
+
+def arrays_shape(results: Mapping[str, Tensor], arrays: Mapping[str, Any], name: str) -> tuple[int, ...]:
+    """The shape of a cotangent: that of the tensor it is the cotangent of."""
+    source = name.removeprefix("grad_")
+    return tuple(results[source].shape) if source in results else tuple(arrays[source].shape)
+
+
+def same_bits(one: Tensor, other: Tensor) -> bool:
+    return _bytes(one) == _bytes(other)
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
+
+
+def compare(title: str, found: Tensor, expected: Any, signature: Signature, dtype: str, growth: float) -> None:
+    assert tuple(found.shape) == tuple(expected.shape), f"{title}: shape {tuple(found.shape)}, expected {expected.shape}"
+    if dtype not in ROUNDOFF:
+        assert numpy.array_equal(found.numpy(), expected), f"{title}: {found} expected {expected}"
+        return
+    values = found.double().numpy()
+    not_numbers = numpy.isnan(expected)
+    assert numpy.array_equal(numpy.isnan(values), not_numbers), f"{title}: NaN in other places:\n{values}\nexpected\n{expected}"
+    largest = {"f16": 65504.0, "f32": 3.4e38, "bf16": 3.39e38}.get(dtype, 1.79e308)
+    infinite = numpy.isinf(expected) | (numpy.abs(expected) > 0.99 * largest)
+    close = ~not_numbers & ~infinite
+    assert numpy.array_equal(values[infinite] > 0, expected[infinite] > 0), f"{title}: infinities differ"
+    if not close.any():
+        return
+    scale = max(1.0, float(numpy.abs(expected[close]).max()))
+    allowed = growth * ROUNDOFF[signature.compute] * scale + 1.01 * ROUNDOFF[dtype] * numpy.abs(expected[close])
+    if dtype == "f16":
+        allowed = allowed + 2.0**-24
+    error = numpy.abs(values[close] - expected[close])
+    worst = float((error / allowed).max())
+    assert worst <= 1.0, (
+        f"{title}: off by {worst:.3g} times what is allowed ({error.max():.3g}, scale {scale:.3g})\n{values}\nexpected\n{expected}"
+    )
