@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from ..ir.graph import Builder, Graph
 from .autodiff import differentiate
 from .divisions import share_reciprocals
+from .nested_sums import share_nested_sums
 from .simplify import simplify
 from .substitute import resolve_views
 from .unroll import recognize_and_unroll
@@ -29,6 +30,8 @@ def optimize(graph: Graph) -> Graph:
 
 def finish(graph: Graph) -> Graph:
     """What is done last, just before scheduling: nothing is differentiated after it, so adjoints never see reciprocals."""
+    # sums before reciprocals, which would make equal factors look different
+    graph = share_nested_sums(graph, _builder(graph))
     return share_reciprocals(graph, _builder(graph))
 
 

@@ -278,35 +278,26 @@ def _reduce(builder: Builder, value: int, operation: str, over: tuple[str, ...])
     axes = builder.nodes
     factors = product_factors(builder, value)
     outside = {f for f in factors if not set(axes[f].axes) & set(over)}
-    inner_over = over
     if not outside:
-        # sum over a, b of f[a] * g[a, b] = sum over a of f[a] * sum over b of g[a, b]
-        partial = {f for f in factors if not set(over) <= set(axes[f].axes)}
-        lacked = {axis for f in partial for axis in over if axis not in axes[f].axes}
-        rest = [f for f in factors if f not in partial]
-        inner_over = tuple(axis for axis in over if axis in lacked)
-        if not partial or not rest or len(inner_over) == len(over) or any(set(axes[f].axes) & lacked for f in partial):
-            return None
-        outside = partial
-    inner = _strip(builder, value, outside)
-    outer = [f for f in factors if f in outside]
-    if inner is None or not set(inner_over) <= set(axes[inner].axes):
         return None
-    summed = builder.add("mul", (product(builder, outer), builder.reduce("sum", inner, inner_over)))
-    return builder.reduce("sum", summed, tuple(axis for axis in over if axis not in inner_over))
+    inner = strip_factors(builder, value, outside)
+    outer = [f for f in factors if f in outside]
+    if inner is None or not set(over) <= set(axes[inner].axes):
+        return None
+    return builder.add("mul", (product(builder, outer), builder.reduce("sum", inner, over)))
 
 
-def _strip(builder: Builder, number: int, dropped: set[int]) -> int | None:
+def strip_factors(builder: Builder, number: int, dropped: set[int]) -> int | None:
     """The product tree without the dropped factors, its shape otherwise kept so that shared parts stay shared."""
     if number in dropped:
         return None
     node = builder.nodes[number]
     if node.op == "neg":
-        inner = _strip(builder, node.operands[0], dropped)
+        inner = strip_factors(builder, node.operands[0], dropped)
         return builder.const(-1.0) if inner is None else builder.add("neg", (inner,))
     if node.op != "mul":
         return number
-    first, second = (_strip(builder, operand, dropped) for operand in node.operands)
+    first, second = (strip_factors(builder, operand, dropped) for operand in node.operands)
     if first is None or second is None:
         return second if first is None else first
     return builder.add("mul", (first, second))
