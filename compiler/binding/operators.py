@@ -78,10 +78,11 @@ class Operators:
         def fake(*tensors: Tensor) -> Any:
             check(interface, tensors)
             bound = interface.bind_symbolic([tensor.shape for tensor in tensors])
+            device = tensors[0].device if tensors else torch.device("cpu")
             nothing = Signature((), call_dtype(interface.inputs, [tensor.dtype for tensor in tensors]))
             return given(
                 [
-                    tensors[0].new_empty(interface.shape(spec, bound), dtype=TORCH_DTYPES[storage_dtype(spec.dtype, nothing)])
+                    torch.empty(interface.shape(spec, bound), dtype=TORCH_DTYPES[storage_dtype(spec.dtype, nothing)], device=device)
                     for spec in interface.outputs
                 ]
             )

@@ -59,9 +59,16 @@ class CompiledSource:
             if made.path == function.path and made.signature == signature:
                 return made.program
         from ..codegen import generate
+        from ..schedule.partition import NotLowered
 
         graph = _specialised(self.graph(function), function, signature)
-        program = generate(graph, _of(graph, signature), direction(function))
+        try:
+            program = generate(graph, _of(graph, signature), direction(function))
+        except NotLowered as missing:
+            raise TargetError(
+                f"layer {graph.name}: the target cpp has no kernels yet for {missing} ({direction(function).replace('_', ' ')})\n"
+                '  do: compile with target="reference", which interprets the layer'
+            ) from missing
         self.made.append(Made(function.path, signature, program))
         return program
 

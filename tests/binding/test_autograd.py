@@ -167,3 +167,46 @@ def test_an_op_without_derivative_says_so_when_the_gradient_is_asked_for(monkeyp
     y = layer(torch.rand(3, requires_grad=True))
     with pytest.raises(lamina.TargetError, match="the gradient of x needs the derivative of mystery, which is not known"):
         y.sum().backward()
+
+
+def test_an_integer_out_has_no_gradient() -> None:
+    text = "layer f { in x[..., C]  out y[..., C] = x * 2  out k[...] = sum[C](select(x > 0, 1, 0)) }"
+    layer = lamina.compile(text, target="reference")
+    x = torch.tensor([[1.0, -2.0, 3.0]], requires_grad=True)
+    for function in (layer, torch.compile(lambda x: layer(x), fullgraph=True, backend="aot_eager")):
+        y, k = function(x)
+        assert k.tolist() == [2] and k.dtype == torch.int64 and not k.requires_grad
+        assert torch.autograd.grad(y.sum(), x)[0].tolist() == [[2.0, 2.0, 2.0]]
+
+
+def test_gradient_of_a_table_that_is_looked_up() -> None:
+    layer = lamina.compile("layer f { in i[...]: i64  param t[V, D] = 0  out y[..., D] = t[i, D] }", target="reference")
+    rows = torch.tensor([[0, 1], [4, 4]])
+    table = torch.randn(5, 3, requires_grad=True)
+    assert_same(gradients(lambda t: layer(rows, t), (table,)), gradients(lambda t: t[rows], (table,)))
+
+
+def test_complex_tensors() -> None:
+    layer = lamina.compile("layer f { in x[C]: complex  param w[C]: complex = 1  out y[C] = x * w }", target="reference")
+    tensors = (torch.randn(3, dtype=torch.complex128), torch.randn(3, dtype=torch.complex128))
+    assert torch.autograd.gradcheck(layer, tuple(tensor.requires_grad_() for tensor in tensors))
+    assert layer(*(tensor.detach().to(torch.complex64) for tensor in tensors)).dtype == torch.complex64
+
+
+def test_a_layer_without_tensors() -> None:
+    layer = lamina.compile("layer f(N = 4) { out y[N] = index(N) * 2.0 }", target="reference")
+    for function in (layer, layer.module(), torch.compile(lambda: layer(), fullgraph=True, backend="aot_eager")):
+        assert function().tolist() == [0.0, 2.0, 4.0, 6.0]
+
+
+def test_what_the_generator_cannot_do_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lamina import codegen
+    from lamina.schedule.partition import NotLowered
+
+    def generate(*_: object) -> None:
+        raise NotLowered("mystery")
+
+    monkeypatch.setattr(codegen, "generate", generate)
+    layer = lamina.compile("layer f { in x[N]  out y[N] = 9 * x }")
+    with pytest.raises(lamina.TargetError, match="layer f: the target cpp has no kernels yet for mystery"):
+        layer(torch.ones(3))
