@@ -25,6 +25,8 @@ _transform = torch._C._functorch.peek_interpreter_stack
 _tracing = torch._C._get_tracing_state
 _profiling = torch._C._autograd._profiler_enabled
 _grad_enabled = torch.is_grad_enabled
+# Other subclasses may mean something else by a call (__torch_function__).
+_PLAIN_TYPES = (Tensor, torch.nn.Parameter)
 
 
 @lru_cache(maxsize=1)
@@ -44,7 +46,7 @@ def plain(tensors: Sequence[Any]) -> bool:
         return False
     keys = _plain_keys()
     for tensor in tensors:  # noqa: SIM110 - a loop is twice as fast as all() over a generator
-        if not isinstance(tensor, Tensor) or _dispatch_keys(tensor).raw_repr() not in keys:
+        if type(tensor) not in _PLAIN_TYPES or _dispatch_keys(tensor).raw_repr() not in keys:
             return False
     return True
 

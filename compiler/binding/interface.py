@@ -124,10 +124,11 @@ class Interface:
         bound = self._solve(shapes)
         if bound is None:
             raise ArgumentError(f"layer {self.graph.name}: a length cannot be solved symbolically: trace with static shapes")
-        for _, _, expected, found in self._expectations(shapes, bound):
-            torch._check(expected == found)
+        for number, dimension, expected, found in self._expectations(shapes, bound):
+            said = f"{self.names[number]}: dimension {dimension} must be {expected}, found {found}"
+            torch._check(expected == found, lambda said=said: said)
         for condition in self.conditions:
-            torch._check(function(condition.test)(bound.values))
+            torch._check(function(condition.test)(bound.values), lambda condition=condition: f"expected: {condition.text}")
         return bound
 
     def _solve(self, shapes: Sequence[Sequence[Any]]) -> Bound | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import subprocess
 import sys
@@ -123,3 +124,19 @@ def test_a_call_costs_little() -> None:
     layer(x, b)
     best = min(timeit.repeat(lambda: layer(x, b), number=2000, repeat=7)) / 2000
     assert best < 30e-6, f"{best * 1e6:.1f} microseconds a call"
+
+
+def test_names_do_not_depend_on_the_hash_seed() -> None:
+    code = """
+import lamina
+for name in ("group_rational", "spline_kan", "evonorm_s0"):
+    layer = lamina.compile(name)
+    print(layer._operators.name, layer._interface._steps, layer._interface._dimensions)
+"""
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("0", "1")
+    }
+    assert len(found) == 1 and b"group_rational_" in found.pop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import lamina
 import pytest
 import torch
 from specs import EXAMPLES, arguments, assert_same, gradients, layer_of, listed
@@ -147,3 +148,28 @@ def test_modes_see_the_operators() -> None:
         layer(*arguments("pointwise", grad=True)).sum().backward()
     name = layer._operators.name
     assert seen == [f"lamina::{name}_fwd", f"lamina::{name}_bwd"]
+
+
+def test_subclasses_have_their_say() -> None:
+    class Named(torch.Tensor):
+        pass
+
+    layer = layer_of("pointwise")
+    x, b = arguments("pointwise")
+    found = layer(x.as_subclass(Named), b)
+    assert type(found) is Named and torch.equal(found.as_subclass(torch.Tensor), layer(x, b))
+
+
+def test_split_dimensions_may_be_dynamic() -> None:
+    text = "layer f { in x[..., G*C]  param a[G] = 1  out y[..., G*C] = x * a }"
+    layer = lamina.compile(text, target="reference")
+    torch._dynamo.reset()
+    count = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(lambda x, a: layer(x, a) + 1, fullgraph=True, dynamic=True, backend=count)
+    a = torch.randn(4)
+    for batch, channels in ((3, 8), (5, 12), (7, 16)):
+        x = torch.randn(batch, channels)
+        torch.testing.assert_close(compiled(x, a), layer(x, a) + 1)
+    assert count.frame_count == 1
+    with pytest.raises(Exception, match="x: dimension 1 must be"):
+        compiled(torch.randn(3, 10), a)
