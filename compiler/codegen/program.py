@@ -18,6 +18,7 @@ from ..ir.fingerprint import fingerprint
 from ..ir.graph import Graph
 from ..lang.checked import Length
 from ..passes.pipeline import finish
+from ..passes.ties import needs_same_bits
 from ..schedule.partition import schedule
 from ..schedule.program import Argument, Program, Signature
 from ..schedule.steps import KernelStep, Place, ProductStep, Schedule, TileLoop
@@ -27,8 +28,7 @@ from .lengths import cpp_length, identifier, python_length
 from .version import VERSION
 
 _HEADERS = ("math_base.hpp", "math_double.hpp", "math_float.hpp", "math_special.hpp", "storage.hpp", "loops.hpp")
-WORKSPACE_FIXED = 384 * 1536  # elements; block_depth * block_columns of product.hpp
-WORKSPACE_THREAD = 384 * 96  # and block_depth * block_rows a thread
+WORKSPACE = 384 * (1536 + 96)  # elements a thread: block_depth * (block_columns + block_rows) of product.hpp
 
 
 @lru_cache(maxsize=1)
@@ -41,15 +41,34 @@ def _template(name: str) -> str:
     return resources.files("lamina.templates.cpp").joinpath(name).read_text(encoding="utf-8")
 
 
-@lru_cache(maxsize=2)
-def runtime_text(products: bool) -> str:
-    """The runtime headers as one text, without include directives of each other; that for matrix products where there are any."""
-    parts = []
-    for name in (*_HEADERS, *(("product.hpp",) if products else ())):
-        text = _template(name)
-        text = re.sub(r'^#include "[^"]*"\n', "", text, flags=re.MULTILINE).replace("#pragma once\n", "")
-        parts.append(text)
-    return "".join(parts)
+# Every product rounded on its own in what follows, and as before again.
+_NOT_FUSED = """#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=off")
+#endif
+"""
+_FUSED = """#if defined(__clang__)
+#pragma STDC FP_CONTRACT ON
+#elif defined(__GNUC__)
+#pragma GCC pop_options
+#endif
+"""
+
+
+@lru_cache(maxsize=4)
+def runtime_text(products: bool, same_bits: bool) -> str:
+    """The runtime headers as one text, without include directives of each other; that for matrix products where there are any.
+
+    With `same_bits` products and sums are not fused, except within matrix products (they are never computed twice).
+    """
+    names = (*_HEADERS, *(("product.hpp",) if products else ()))
+    texts = [re.sub(r'^#include "[^"]*"\n', "", _template(name), flags=re.MULTILINE).replace("#pragma once\n", "") for name in names]
+    if same_bits:
+        general = len(_HEADERS)
+        texts = [_NOT_FUSED, *texts[:general], *((_FUSED, *texts[general:], _NOT_FUSED) if products else ())]
+    return "".join(texts)
 
 
 def generate(graph: Graph, signature: Signature, direction: str = "forward", text: str = "") -> Program:
@@ -68,6 +87,7 @@ class _Assembly:
         self.lengths: dict[str, None] = {}
         self.kernels: list[KernelSource] = []
         self.products = any(isinstance(step, ProductStep) for step in plan.steps)
+        self.same_bits = needs_same_bits(graph)
         self.within = False  # whether the step being written is inside the tile loop
 
     def program(self) -> Program:
@@ -90,12 +110,12 @@ class _Assembly:
             else:
                 calls.append(self._product_call(step))
             if tile is not None and position == tile.last - 1:
-                calls += self._tile_end()
+                calls += self._tile_end(tile)
         arguments = self._arguments(scratch)
         strides = self._strides()
         body = _environment().get_template("program.cpp.jinja").render(
             banner=self._banner(),
-            runtime=runtime_text(self.products),
+            runtime=runtime_text(self.products, self.same_bits),
             real=STORAGE_TYPES[self.signature.compute],
             kernels=[kernel.text for kernel in self.kernels],
             symbol="lamina_run",
@@ -134,32 +154,87 @@ class _Assembly:
         arguments = []
         for buffer in self.plan.buffers.values():
             dtype = self.signature.compute if buffer.dtype == "compute" else buffer.dtype
-            arguments.append(Argument(buffer.name, buffer.role, dtype, tuple(python_length(length) for length in buffer.dimensions)))
+            shape = tuple(python_length(length) for length in buffer.dimensions)
+            if self.plan.tile is not None and buffer.name in self.plan.tile.tiled:
+                shape = ("threads", *shape)
+            arguments.append(Argument(buffer.name, buffer.role, dtype, shape))
+        for name in self._summed(self.plan.tile) if self.plan.tile is not None else ():
+            shape = ("max(threads - 1, 0)", python_length(self._size(name)))
+            arguments.append(Argument(f"partial_{name}", "temporary", self.signature.compute, shape))
         if self.products:
-            arguments.append(Argument("workspace", "temporary", self.signature.compute, (f"{WORKSPACE_FIXED} + threads * {WORKSPACE_THREAD}",)))
+            arguments.append(Argument("workspace", "temporary", self.signature.compute, ("threads", str(WORKSPACE))))
         if scratch:
             words = ", ".join(python_length(length) for length in scratch)
             arguments.append(Argument("scratch", "temporary", "f64", ("threads", f"max({words}, 0)")))
         return tuple(arguments)
 
     def _tile_begin(self, tile: TileLoop) -> list[str]:
-        """Opens the loop over tiles; within it the axis is as long as the tile. It runs once even for no rows, to clear what sums over them."""
-        length = self._use(self.plan.lengths[tile.axis])
-        return [
-            f"const int64_t whole = {length}, extent = {self._use(tile.extent)};",
-            "for (int64_t first = 0; first == 0 || first < whole; first += extent) {",
-            f"const int64_t {length} = lamina::min(extent, whole - first);",
-        ]
+        """Opens the loop over tiles: every thread takes a share of the rows, its own temporaries and, for sums over the rows, its own result.
 
-    def _tile_end(self) -> list[str]:
-        return ["}"]
+        Within the loop the axis is as long as the tile. It runs once even for no rows, to clear what sums over them.
+        """
+        length = self._use(self.plan.lengths[tile.axis])
+        lines = [
+            f"const int64_t whole = {length}, most = lamina::min(whole, {self._use(tile.extent)});",
+            f"const int64_t team = lamina::team_size(threads, whole, whole * {self._use(self._row_elements(tile))});",
+            "#pragma omp parallel num_threads(team) if (team > 1)",
+            "{",
+            "const int64_t members = omp_get_num_threads(), member = omp_get_thread_num();",
+            "const int64_t begin = whole * member / members, end = whole * (member + 1) / members;",
+            "const int64_t tiles = lamina::at_least_one((end - begin + most - 1) / lamina::at_least_one(most));",
+            "const int64_t extent = lamina::at_least_one((end - begin + tiles - 1) / tiles);",
+        ]
+        for name in tile.tiled:
+            lines.append(f"Real* const own_{identifier(name)} = at_{identifier(name)} + member * most * {self._use(self._row_size(name))};")
+        for name in self._summed(tile):
+            size = self._use(self._size(name))
+            lines.append(
+                f"Real* const own_{identifier(name)} = member == 0 ? at_{identifier(name)} : partial_{identifier(name)} + (member - 1) * {size};"
+            )
+        lines += [
+            "for (int64_t first = begin; first == begin || first < end; first += extent) {",
+            f"const int64_t {length} = lamina::min(extent, end - first);",
+        ]
+        return lines
+
+    def _tile_end(self, tile: TileLoop) -> list[str]:
+        lines = ["}"]
+        summed = self._summed(tile)
+        if summed:
+            lines.append("#pragma omp barrier")
+        for name in summed:
+            pointers = f"at_{identifier(name)}, partial_{identifier(name)}"
+            lines.append(f"lamina::add_partials({pointers}, {self._use(self._size(name))}, member, members);")
+        return [*lines, "}"]
+
+    def _summed(self, tile: TileLoop) -> list[str]:
+        """The results of the products that sum over the tiled axis."""
+        steps = self.plan.steps[tile.first : tile.last]
+        return [step.result.buffer for step in steps if isinstance(step, ProductStep) and tile.axis in step.k]
+
+    def _size(self, name: str) -> Length:
+        size: Length = sympy.Integer(1)
+        for dimension in self.plan.buffers[name].dimensions:
+            size = size * dimension
+        return size
+
+    def _row_size(self, name: str) -> Length:
+        size: Length = sympy.Integer(1)
+        for dimension in self.plan.buffers[name].dimensions[1:]:
+            size = size * dimension
+        return size
+
+    def _row_elements(self, tile: TileLoop) -> Length:
+        return sum((self._row_size(name) for name in tile.tiled), sympy.Integer(0))
 
     def _address(self, place: Place) -> str:
-        """The pointer of a buffer; within the tile loop, at the tile's first row."""
+        """The pointer of a buffer; within the tile loop, the thread's own, or that of the tile's first row."""
         pointer = f"at_{identifier(place.buffer)}"
         tile = self.plan.tile
-        if not self.within or tile is None or place.buffer in tile.tiled:
+        if not self.within or tile is None:
             return pointer
+        if place.buffer in (*tile.tiled, *self._summed(tile)):
+            return f"own_{identifier(place.buffer)}"
         stride = access(place, self.plan.buffers).stride(tile.axis)
         return pointer if stride == 0 else f"{pointer} + first * {self._use(stride)}"
 
@@ -167,9 +242,10 @@ class _Assembly:
         places = {place.buffer: place for place in kernel.places}
         given = [self._address(places[name]) for name in kernel.buffers]
         if kernel.scratch != 0:
-            given += ["scratch", self._use(stride)]
+            words = self._use(stride)
+            given += [f"scratch + member * {words}" if self.within else "scratch", words]
         given += [cpp_length(sympy.Symbol(name, integer=True, nonnegative=True)) for name in kernel.lengths]
-        return f"{kernel.name}({', '.join([*given, 'threads'])});"
+        return f"{kernel.name}({', '.join([*given, '1' if self.within else 'threads'])});"
 
     def _product_call(self, step: ProductStep) -> str:
         def points(axes: Iterable[str]) -> str:
@@ -189,8 +265,9 @@ class _Assembly:
         sizes = ", ".join(points(axes) for axes in (step.batch, m, n, step.k))
         accumulate = "true" if step.accumulate else "false"
         if self.within and self.plan.tile is not None and self.plan.tile.axis in step.k:
-            accumulate = "first != 0"
-        return f"lamina::product<Real>(threads, workspace, {sizes}, {', '.join(operands)}, {self._address(step.result)}, {accumulate});"
+            accumulate = "first != begin"
+        team = f"1, workspace + member * {WORKSPACE}" if self.within else "threads, workspace"
+        return f"lamina::product<Real>({team}, {sizes}, {', '.join(operands)}, {self._address(step.result)}, {accumulate});"
 
     def _locals(self, arguments: tuple[Argument, ...], strides: tuple[tuple[str, int], ...]) -> list[str]:
         lines = []
@@ -200,6 +277,9 @@ class _Assembly:
         for position, (name, dimension) in enumerate(strides):
             lines.append(f"const int64_t {stride_variable(name, dimension)} = integers[{len(names) + position}];")
         for position, argument in enumerate(arguments):
+            if argument.name not in self.plan.buffers and argument.name.startswith("partial_"):
+                lines.append(f"Real* const {identifier(argument.name)} = static_cast<Real*>(data[{position}]);")
+                continue
             if argument.name == "workspace":
                 lines.append(f"Real* const workspace = static_cast<Real*>(data[{position}]);")
                 continue
@@ -218,7 +298,8 @@ class _Assembly:
         lines += [line for line in self.text.strip().splitlines()] if self.text else []
         stored = ", ".join(f"{entry.name} {entry.dtype} {entry.layout}" for entry in self.signature.inputs)
         lines.append(f"inputs: {stored or 'none'}")
-        lines.append("fused multiply-add: allowed (-ffp-contract=fast); reassociation: only in sums marked `omp simd reduction`")
+        fused = "none: the gradient of a maximum compares values computed twice" if self.same_bits else "allowed (-ffp-contract=fast)"
+        lines.append(f"fused multiply-add: {fused}; reassociation: only in sums marked `omp simd reduction`")
         lines.append("approximations: none")
         lines.append(f"fingerprint: {fingerprint(self.graph)}")
         return lines

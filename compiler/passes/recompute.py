@@ -81,6 +81,7 @@ def _choose(builder: Builder, primal: set[int], wanted: list[int]) -> list[int]:
     varying = _varying(builder)
     common = primal & needed & varying
     kept = {number for number in common if _never_again(builder, number)}
+    kept |= _below_extrema(builder, common)
     if not kept:
         return []
     graph = networkx.DiGraph()
@@ -110,6 +111,29 @@ def _choose(builder: Builder, primal: set[int], wanted: list[int]) -> list[int]:
         for number in sorted(common)
         if ("in", number) in reachable and ("out", number) not in reachable and builder.nodes[number].op not in ("read", "const", "index", "length")
     ]
+
+
+def _below_extrema(builder: Builder, common: set[int]) -> set[int]:
+    """The reductions below a maximum whose gradient looks for the points that reach it, and the maximum.
+
+    Another loop may add in another order; the points then no longer reach a maximum saved before (see ties.py).
+    """
+    found: set[int] = set()
+    pending = []
+    for node in builder.nodes:
+        if node.op == "eq":
+            extrema = [n for n in node.operands if builder.nodes[n].op == "reduce" and builder.nodes[n].kind == "real"]
+            pending.extend(number for number in extrema if number in common)
+    seen: set[int] = set()
+    while pending:
+        number = pending.pop()
+        if number in seen:
+            continue
+        seen.add(number)
+        if builder.nodes[number].op in ("reduce", "contract") and number in common and builder.nodes[number].kind == "real":
+            found.add(number)
+        pending.extend(builder.nodes[number].operands)
+    return found
 
 
 def _varying(builder: Builder) -> set[int]:

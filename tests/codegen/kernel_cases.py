@@ -571,6 +571,31 @@ LAYOUTS = {
     ),
 }
 
+# The gradient of a maximum goes where a value computed again equals it, to the last bit.
+EXTREMA = {
+    f"maximum of a sum with a product over {axis}": Case(
+        f"""layer pooled {{ in x[B, C] param a[C] = 1 param b[C] = 1
+                let t = a * x let m = max[{axis}](t + b) out y[B, C] = sin(t) * m }}""",
+        {"x": (50, 40), "a": (40,), "b": (40,)},
+        growth=4096,
+    )
+    for axis in ("B", "C")
+}
+EXTREMA |= {
+    "maximum of a matrix product": Case(
+        """layer pooled { in x[B, I] param w[O, I] = 1
+             let h = sum[I](x * w) let m = max[O](h * h + h) out y[B, O] = m * sin(h * h) }""",
+        {"x": (50, 4), "w": (40, 4)},
+        growth=8192,
+    ),
+    "maximum of a sum over few": Case(
+        """layer pooled { in x[B, O, 3] param a[O] = 1
+             let h = sum[i < 3](sum[O](x[B, O, i] * a) + x[B, O, i]) let m = min[O](h * h + h) out y[B, O] = m * sin(h * h) }""",
+        {"x": (20, 40, 3), "a": (40,)},
+        growth=8192,
+    ),
+}
+
 LOW_PRECISION = {
     f"{dtype} {name}": Case(
         case.text, case.shapes, case.values, case.sizes, case.layer, orders=1, growth=case.growth, dtypes=(dtype,)
@@ -597,6 +622,7 @@ GROUPS: dict[str, dict[str, Case]] = {
     "choices": CHOICES,
     "shapes": SHAPES,
     "layouts": LAYOUTS,
+    "extrema": EXTREMA,
     "low precision": LOW_PRECISION,
 }
 CASES = {f"{group}: {name}": case for group, cases in GROUPS.items() for name, case in cases.items()}

@@ -149,7 +149,15 @@ def kernel_text(program: Program) -> str:
 
 
 def build_together(programs: Sequence[Program], name: str) -> list[NativeExecutable]:
-    """The programs as one shared object."""
+    """The programs as one shared object, or two: those that allow fused multiply-adds and those that do not."""
+    executables: dict[int, NativeExecutable] = {}
+    for fused in (True, False):
+        chosen = [n for n, program in enumerate(programs) if ("fp-contract=off" not in program.source) == fused]
+        executables.update(zip(chosen, _build([programs[n] for n in chosen], name), strict=True))
+    return [executables[n] for n in range(len(programs))]
+
+
+def _build(programs: Sequence[Program], name: str) -> list[NativeExecutable]:
     if not programs:
         return []
     # a program that has no matrix product leaves their runtime out: the longest serves all
