@@ -119,7 +119,7 @@ def _below_extrema(builder: Builder, common: set[int]) -> set[int]:
     Another loop may add in another order; the points then no longer reach a maximum saved before (see ties.py).
     """
     found: set[int] = set()
-    pending = []
+    pending: list[int] = []
     for node in builder.nodes:
         if node.op == "eq":
             extrema = [n for n in node.operands if builder.nodes[n].op == "reduce" and builder.nodes[n].kind == "real"]
