@@ -304,8 +304,8 @@ def strip_factors(builder: Builder, number: int, dropped: set[int]) -> int | Non
 
 
 def _slice(builder: Builder, value: int, axis: str, position: int) -> int | None:
-    """A slice moves down to the reads, stacks and contractions below it; only of a contraction does it stay one."""
+    """A slice moves down to the reads, stacks and sums below it; a sum may yet be recognised as a contraction, which stays whole."""
     node = builder.nodes[value]
-    if node.op in SCALAR_OPS or node.op in ("stack", "read", "index", "reduce"):
+    if node.op in SCALAR_OPS or node.op in ("stack", "read", "index"):
         return push_slice(builder, value, axis, position)
     return None

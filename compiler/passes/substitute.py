@@ -164,7 +164,9 @@ def resolve_views(graph: Graph, builder: Builder) -> Graph:
     return builder.finish((Output(out.spec, numbers[out.node]) for out in graph.outputs), graph.level)
 
 
-def push_slice(builder: Builder, number: int, axis: str, position: int, memo: dict[int, int] | None = None) -> int:
+def push_slice(
+    builder: Builder, number: int, axis: str, position: int, through_sums: bool = False, memo: dict[int, int] | None = None
+) -> int:
     """The value at a fixed position of an axis: taken at the reads below it, or as a `slice` of what is opaque (a contraction)."""
     memo = {} if memo is None else memo
     if number not in memo:
@@ -186,9 +188,9 @@ def _pushed(builder: Builder, number: int, axis: str, position: int, memo: dict[
         attributes["indices"] = tuple(
             index if isinstance(index, GatherSlot) else index.substitute(fixed) for index in attributes["indices"]
         )
-        gathers = tuple(push_slice(builder, operand, axis, position, memo) for operand in node.operands[1:])
+        gathers = tuple(push_slice(builder, operand, axis, position, through_sums, memo) for operand in node.operands[1:])
         return builder.add("read", (node.operands[0], *gathers), label=node.name, span=node.span, **attributes)
-    if node.op in SCALAR_OPS or node.op in ("reduce", "stack"):
-        operands = tuple(push_slice(builder, operand, axis, position, memo) for operand in node.operands)
+    if node.op in SCALAR_OPS or node.op == "stack" or (node.op == "reduce" and through_sums):
+        operands = tuple(push_slice(builder, operand, axis, position, through_sums, memo) for operand in node.operands)
         return builder.add(node.op, operands, **attributes)
     return builder.add("slice", (number,), axis=axis, position=position)

@@ -13,7 +13,7 @@ from typing import Any
 from ..ir.graph import Builder, Graph, Node, Output
 from ..ir.scalar_ops import ORDERED_POLYNOMIALS
 from .recognize import add_terms, as_contraction
-from .substitute import constant_index, copy_into, substitute
+from .substitute import constant_index, copy_into, push_slice, substitute
 
 LONGEST_UNROLLED = 32
 LONGEST_UNROLLED_POLYNOMIAL_ORDER = 256
@@ -25,6 +25,8 @@ def recognize_and_unroll(graph: Graph, builder: Builder) -> Graph:
     stored = {axis for spec in graph.inputs for entry in spec.entries for axis in entry.axes}
 
     def hook(b: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
+        if node.op == "slice" and b.nodes[operands[0]].op == "reduce":  # a sum that is no contraction
+            return push_slice(b, operands[0], node.attribute("axis"), node.attribute("position"), through_sums=True)
         if node.op != "reduce":
             return None
         return _reduction(b, operands[0], node.attribute("operation"), node.attribute("over"), stored)

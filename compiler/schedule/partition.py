@@ -141,7 +141,7 @@ class _Partition:
         rest = tuple(other for other in axes if other != axis)
         stores = []
         for position in range(int(self.builder.lengths[axis])):
-            value = push_slice(self.builder, number, axis, position)
+            value = push_slice(self.builder, number, axis, position, through_sums=True)
             fixed = {axis: constant_index(position)}
             indices = tuple(index.substitute(fixed) for index in place.indices)
             stores.extend(self._unstacked(value, Place(place.buffer, indices), rest))
