@@ -666,7 +666,7 @@ class _Kernel:
                 out.open("")
             for number in group:
                 self._combine(number, loops)
-            for _ in loops or [None]:
+            for _ in range(max(len(loops), 1)):
                 out.close()
 
     def _combine(self, number: int, loops: Sequence[Loop]) -> None:

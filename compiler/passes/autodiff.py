@@ -124,7 +124,7 @@ class _Reverse:
         elif node.op == "scatter":
             self._scatter(node, numbers, cotangent)
         elif node.op != "input":
-            raise NotDifferentiable(f"{node.op}")
+            raise NotDifferentiable(node.attribute("function") if node.op == "transform" else node.op)
 
     def _slice(self, value: int, axis: str, position: int) -> int:
         node = self.builder.nodes[value]

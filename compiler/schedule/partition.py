@@ -25,7 +25,14 @@ class NotLowered(Exception):
     """An op that no step can compute yet; the message names it."""
 
 
-KERNEL_OPS_REFUSED = ("scatter", "view", "transform", "scan", "carried")
+# in the words of whoever wrote the layer
+KERNEL_OPS_REFUSED = {
+    "scatter": "the gradient of a read at a shifted index",
+    "view": "a read of a computed value at a shifted index",
+    "transform": "a transform (fft, dct and the like)",
+    "scan": "scan",
+    "carried": "scan",
+}
 
 
 def schedule(graph: Graph, signature: Signature) -> Schedule:
@@ -110,7 +117,7 @@ class _Partition:
         for number in sorted(seen):
             node = self.builder.nodes[number]
             if node.op in KERNEL_OPS_REFUSED:
-                raise NotLowered(node.op)
+                raise NotLowered(KERNEL_OPS_REFUSED[node.op])
             if node.kind == "complex":
                 raise NotLowered("complex values")
             if node.op == "read":
