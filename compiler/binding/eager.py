@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from .batching import batch
 from .functions import Function
@@ -42,7 +43,7 @@ def _plain_keys() -> frozenset[int]:
 
 def plain(tensors: Sequence[Any]) -> bool:
     """Whether the function may run on the tensors' memory at once."""
-    if _dispatch_modes() or _function_modes() or _transform() is not None or _profiling() or _tracing() is not None:
+    if _dispatch_modes() or _function_modes() or _profiling() or _tracing() is not None or transformed():
         return False
     keys = _plain_keys()
     for tensor in tensors:  # noqa: SIM110 - a loop is twice as fast as all() over a generator
@@ -61,8 +62,8 @@ def run(operators: Operators, function: Function, tensors: Sequence[Tensor]) -> 
 
 
 def transformed() -> bool:
-    """Whether a transform of torch.func (grad, vmap, jvp, ...) is in force."""
-    return _transform() is not None
+    """Whether a transform of torch.func (grad, vmap, jvp, ...) or a level of forward-mode differentiation is in force."""
+    return _transform() is not None or forward_ad._current_level >= 0
 
 
 def functional(operators: Operators, function: Function, tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -81,7 +82,9 @@ class _Functional(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         ctx.operators, ctx.function, *tensors = inputs
         ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
         ctx.set_materialize_grads(False)
+        ctx.shapes = [(result.shape, result.dtype) for result in output]
         fixed = [result for result, can in zip(output, ctx.function.differentiable, strict=True) if not can]
         ctx.mark_non_differentiable(*fixed)
 
@@ -97,6 +100,22 @@ class _Functional(torch.autograd.Function):
         derived = function.derivative(wanted, given)
         gradients = functional(ctx.operators, derived, [*tensors, *taken])
         return (None, None, *derived.placed(gradients, len(tensors)))
+
+    @staticmethod
+    def jvp(ctx: Any, _operators: None, _function: None, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
+        """J v is the derivative of J' u in u, given v; it is the same at every u."""
+        function: Function = ctx.function
+        tensors = ctx.saved_tensors
+        wanted = tuple(tangent is not None for tangent in tangents)
+        transposed = function.derivative(wanted, function.differentiable)
+        places = tuple(place >= len(tensors) for place in range(len(transposed.inputs)))
+        forward = transposed.derivative(places, (True,) * len(transposed.outputs))
+        anywhere = [
+            torch.zeros(shape, dtype=dtype) for (shape, dtype), can in zip(ctx.shapes, function.differentiable, strict=True) if can
+        ]
+        given = [tangent for tangent in tangents if tangent is not None]
+        found = iter(functional(ctx.operators, forward, [*tensors, *anywhere, *given]))
+        return tuple(next(found) if can else None for can in function.differentiable)
 
     @staticmethod
     def vmap(info: Any, dimensions: tuple[Any, ...], operators: Operators, function: Function, *tensors: Tensor) -> Any:

@@ -173,3 +173,20 @@ def test_split_dimensions_may_be_dynamic() -> None:
     assert count.frame_count == 1
     with pytest.raises(Exception, match="x: dimension 1 must be"):
         compiled(torch.randn(3, 10), a)
+
+
+@pytest.mark.parametrize("name", ["row norm", "several outs", "matrix product"])
+def test_forward_mode(name: str) -> None:
+    layer, eager = layer_of(name), EXAMPLES[name].eager
+    tensors, tangents = arguments(name), arguments(name, seed=3)
+    for one, other in zip(torch.func.jvp(layer, tensors, tangents), torch.func.jvp(eager, tensors, tangents), strict=True):
+        assert_same(listed(one), listed(other))
+    assert torch.autograd.gradcheck(layer, arguments(name, grad=True), check_forward_ad=True)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_scripted_trace_keeps_the_operator() -> None:
+    layer = layer_of("pointwise")
+    x, b = arguments("pointwise")
+    traced = torch.jit.trace(lambda x: layer(x, b), x, check_trace=False)
+    torch.testing.assert_close(traced(x * 2), layer(x * 2, b))
