@@ -1,0 +1,1 @@
+"""Layers in torch: operators with derivatives of any order, modules, first values, saved folders."""
