@@ -97,7 +97,7 @@ def _program(compiled: CompiledProgram, points: Mapping[str, int]) -> ProgramRep
     counts = {argument.name: _elements(argument, points) for argument in stored}
     largest = max(stored, key=lambda argument: counts[argument.name])
     elements = max(1, counts[largest.name])
-    moved = sum(counts[argument.name] * _BYTES[argument.dtype] for argument in stored)
+    moved = moved_bytes(program, points)
     notes = tuple(text for title, text in program.report if title == "note")
     return ProgramReport(
         direction=program.direction,
@@ -125,6 +125,12 @@ def _argument(argument: Argument) -> StoredTensor:
     saved = argument.name.removeprefix(_SAVED).isdigit() and argument.name.startswith(_SAVED)
     shape = tuple(text.replace("n['", "").replace("']", "").replace(" * ", "*") for text in argument.shape)
     return StoredTensor(argument.name, "saved" if saved else argument.role, shape, argument.dtype)
+
+
+def moved_bytes(program: Program, lengths: Mapping[str, int]) -> int:
+    """The bytes of the tensors that a program reads and writes, each counted once; temporaries are not."""
+    stored = [argument for argument in program.arguments if argument.role in ("input", "output")]
+    return sum(_elements(argument, lengths) * _BYTES[argument.dtype] for argument in stored)
 
 
 def _elements(argument: Argument, points: Mapping[str, int]) -> int:

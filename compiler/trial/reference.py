@@ -1,0 +1,71 @@
+"""The reference of a comparison: a layer's graphs, run by the interpreter in float64.
+
+In: a checked layer, arguments. Out: its outs, gradients and second derivatives by name. Holds: nothing of schedule, code generation
+or binding takes part; with `noise`, every value that a machine would round is moved by a random relative amount.
+"""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+
+import torch
+
+from ..ir.graph import Builder, Graph, Output
+from ..ir.interpret import interpret
+from ..ir.scalar_ops import SCALAR_OPS
+from ..lang.checked import CheckedLayer
+from ..report.stages import DIRECTIONS, file_of, stages
+from ..runtime.execute import to_array
+from .arguments import Arguments, Results
+
+# Operations whose results no machine rounds.
+_EXACT = ("abs", "sign", "neg", "floor", "round", "min", "max", "clamp", "select", "re", "im", "conj", "complex")
+_SUMS = ("sum", "prod")
+
+
+class Reference:
+    """The graphs of a layer's directions. `file`: where the layer is written."""
+
+    def __init__(self, checked: CheckedLayer) -> None:
+        self.file = file_of(checked)
+        self._stages = tuple(stages(checked, direction, "f64") for direction in DIRECTIONS)
+        self._noisy = cache(self._with_noise)
+
+    def graph(self, step: int) -> Graph:
+        """The graph of derivatives of an order. Errors: TargetError where there is none."""
+        return self._stages[step].graph
+
+    def results(self, arguments: Arguments, step: int, noise: tuple[float, int] | None = None) -> Results:
+        """The outs, `grad_x` for each gradient, or `second_x` for each gradient of the gradients, in float64.
+
+        `noise`: a relative step and a seed. Errors: TargetError where the layer has no such derivative.
+        """
+        graph = self.graph(step) if noise is None else self._noisy(step, *noise)
+        given = dict(zip(arguments.names, arguments.tensors, strict=True))
+        outs = [output.spec.name for output in self.graph(0).outputs]
+        cotangents = zip(outs, arguments.cotangents, strict=True)
+        seconds = zip(arguments.names, arguments.seconds, strict=True)
+        given.update({f"grad_{name}": tensor for name, tensor in cotangents if tensor is not None})
+        given.update({f"grad_grad_{name}": tensor for name, tensor in seconds if tensor is not None})
+        found = interpret(graph, {spec.name: to_array(given[spec.name]) for spec in graph.inputs})
+        named = {name: torch.from_numpy(value) for name, value in found.items()}
+        return {f"second_{name.removeprefix('grad_')}": value for name, value in named.items()} if step == 2 else named
+
+    def _with_noise(self, step: int, size: float, seed: int) -> Graph:
+        graph = self.graph(step)
+        signs = random.Random(seed)
+        builder = Builder(graph.name, graph.axes, graph.inputs)
+        numbers: dict[int, int] = {}
+        for number, node in enumerate(graph.nodes):
+            operands = tuple(numbers[operand] for operand in node.operands)
+            copy = builder.add(node.op, operands, **dict(node.attributes))
+            rounded = node.kind in ("real", "complex") and (
+                (node.op in SCALAR_OPS and node.op not in _EXACT)
+                or node.op in ("contract", "transform")
+                or (node.op == "reduce" and node.attribute("operation") in _SUMS)
+            )
+            if rounded:
+                copy = builder.add("mul", (copy, builder.const(1.0 + signs.choice((-1.0, 1.0)) * size)))
+            numbers[number] = copy
+        return builder.finish([Output(output.spec, numbers[output.node]) for output in graph.outputs], graph.level)
