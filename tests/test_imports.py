@@ -17,7 +17,7 @@ COMPILER = ROOT / "compiler"
 # `pipeline` is a module: it runs the stages before it, one after the other.
 STAGES = ("lang", "ir", "passes", "pipeline", "schedule", "codegen", "runtime", "binding")
 WITHOUT_TORCH = STAGES[: STAGES.index("runtime")]
-FOUNDATION = ("errors", "spans")  # single modules that every stage may use and that use none
+FOUNDATION = ("errors", "folders", "spans")  # single modules that every stage may use and that use none
 FILES = sorted(COMPILER.rglob("*.py"))
 
 

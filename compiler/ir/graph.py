@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import networkx
 import sympy
 
 from ..lang.checked import Axis, Entry, Kind, Length
@@ -134,8 +133,10 @@ class Graph:
                 return spec
         raise KeyError(name)
 
-    def networkx(self) -> networkx.MultiDiGraph:
+    def networkx(self) -> Any:
         """The graph as a MultiDiGraph: node data under "node", an edge's key is the operand slot."""
+        import networkx
+
         graph = networkx.MultiDiGraph(name=self.name)
         for number, node in enumerate(self.nodes):
             graph.add_node(number, node=node)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy
-import scipy.fft
 
 from ..errors import ArgumentError
 from ..lang.checked import Kind
@@ -35,13 +34,22 @@ _REDUCTIONS: dict[str, Callable[..., Any]] = {
     "any": numpy.any,
     "all": numpy.all,
 }
+
+
+def _scipy_fft(name: str, *arguments: Any, **options: Any) -> Any:
+    """A function of scipy.fft, imported when it is first called: the import is slow."""
+    import scipy.fft
+
+    return getattr(scipy.fft, name)(*arguments, **options)
+
+
 _TRANSFORMS: dict[str, Callable[..., Any]] = {
     "fft": numpy.fft.fft,
     "ifft": numpy.fft.ifft,
     "rfft": numpy.fft.rfft,
     "irfft": numpy.fft.irfft,
-    "dct": scipy.fft.dct,
-    "idct": scipy.fft.idct,
+    "dct": lambda *arguments, **options: _scipy_fft("dct", *arguments, **options),
+    "idct": lambda *arguments, **options: _scipy_fft("idct", *arguments, **options),
 }
 
 

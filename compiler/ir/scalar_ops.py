@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy
-import scipy.special
 
 from ..lang.checked import Kind
 from .graph import Builder
@@ -43,6 +42,17 @@ class ScalarOp:
 
 
 SCALAR_OPS: dict[str, ScalarOp] = {}
+
+
+def _special(name: str) -> Callable[..., Any]:
+    """A function of scipy.special, imported when it is first called: only the interpreter calls it, and the import is slow."""
+
+    def function(*arguments: Any) -> Any:
+        import scipy.special
+
+        return getattr(scipy.special, name)(*arguments)
+
+    return function
 
 
 def _define(
@@ -310,7 +320,7 @@ _define(
 )
 _define(
     "sigmoid",
-    scipy.special.expit,
+    _special("expit"),
     _unary(lambda b, x, r: b.add("mul", (r, b.add("sub", (b.const(1.0), r))))),
 )
 _define(
@@ -318,18 +328,18 @@ _define(
     lambda x: numpy.logaddexp(0.0, x),
     _unary(lambda b, x, r: b.add("sigmoid", (x,))),
 )
-_define("erf", scipy.special.erf, _unary(_gaussian_slope(1.0)))
-_define("erfc", scipy.special.erfc, _unary(_gaussian_slope(-1.0)))
-_define("lgamma", scipy.special.gammaln, _unary(lambda b, x, r: b.add("digamma", (x,))), ranges=((0.2, 5.0),))
+_define("erf", _special("erf"), _unary(_gaussian_slope(1.0)))
+_define("erfc", _special("erfc"), _unary(_gaussian_slope(-1.0)))
+_define("lgamma", _special("gammaln"), _unary(lambda b, x, r: b.add("digamma", (x,))), ranges=((0.2, 5.0),))
 _define(
     "digamma",
-    scipy.special.digamma,
+    _special("digamma"),
     _unary(lambda b, x, r: b.add("polygamma", (b.const(1), x))),
     ranges=((0.2, 5.0),),
 )
 _define(
     "polygamma",
-    lambda n, x: scipy.special.polygamma(numpy.asarray(n).astype(numpy.int64), x),
+    lambda n, x: _special("polygamma")(numpy.asarray(n).astype(numpy.int64), x),
     lambda b, o, r, g: (None, b.add("mul", (g, b.add("polygamma", (b.add("add", (o[0], b.const(1))), o[1]))))),
     ranges=((1.0, 1.0), (0.2, 5.0)),
 )
@@ -383,8 +393,8 @@ def _no_rule(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequen
 
 _ORDER = ((0.0, 5.0), (-1.0, 1.0))
 _define("bspline", _bspline, _d_bspline, cpp="lamina::bspline<{0}>({1})", ranges=((3.0, 3.0), (-1.0, 5.0)))
-_define("chebyshev", scipy.special.eval_chebyt, _no_rule, ranges=_ORDER)
-_define("legendre", scipy.special.eval_legendre, _no_rule, ranges=_ORDER)
-_define("hermite", scipy.special.eval_hermite, _no_rule, ranges=_ORDER)
+_define("chebyshev", _special("eval_chebyt"), _no_rule, ranges=_ORDER)
+_define("legendre", _special("eval_legendre"), _no_rule, ranges=_ORDER)
+_define("hermite", _special("eval_hermite"), _no_rule, ranges=_ORDER)
 
 ORDERED_POLYNOMIALS = ("chebyshev", "legendre", "hermite")

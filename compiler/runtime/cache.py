@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError, TargetError
+from ..folders import cache_folder
 
 FORMAT = "v1"
 _RESERVED = ("artefacts", "failed", "locks")
@@ -74,12 +75,7 @@ class Entry:
 
 def root() -> Path:
     """The cache's folder, which need not exist."""
-    configured = os.environ.get("LAMINA_CACHE")
-    if configured:
-        return Path(configured).expanduser().absolute()
-    import platformdirs
-
-    return Path(platformdirs.user_cache_path("lamina", appauthor=False))
+    return cache_folder().absolute()
 
 
 def _home() -> Path:
