@@ -37,9 +37,7 @@ def stride_variable(buffer: str, dimension: int) -> str:
 def dimension_strides(buffer: Buffer) -> tuple[Length, ...]:
     """Element strides of a buffer's dimensions."""
     if buffer.strided:
-        return tuple(
-            sympy.Symbol(f"stride {stride_variable(buffer.name, d)}", integer=True) for d in range(len(buffer.dimensions))
-        )
+        return tuple(sympy.Symbol(f"stride {stride_variable(buffer.name, d)}", integer=True) for d in range(len(buffer.dimensions)))
     strides: list[Length] = []
     step: Length = sympy.Integer(1)
     for length in reversed(buffer.dimensions):

@@ -26,7 +26,7 @@ def literal(value: float | int | bool) -> str:
     if isinstance(value, int):
         return str(value) if abs(value) < 2**31 else f"{value}LL"
     if math.isnan(value):
-        return "Real(__builtin_nan(\"\"))"
+        return 'Real(__builtin_nan(""))'
     if math.isinf(value):
         return f"Real({'-' if value < 0 else ''}__builtin_inf())"
     if float(value).is_integer() and abs(value) < 2**53:

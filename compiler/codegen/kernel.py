@@ -126,7 +126,9 @@ class _Kernel:
         if not count.is_Integer or int(count) > MOST_LANES:
             return False
         return all(
-            self.nodes[n].attribute("operation") == "sum" and self.nodes[n].kind == "real" and set(loop.axes) <= set(self.nodes[n].attribute("over"))
+            self.nodes[n].attribute("operation") == "sum"
+            and self.nodes[n].kind == "real"
+            and set(loop.axes) <= set(self.nodes[n].attribute("over"))
             for n in self.column
         )
 
@@ -365,12 +367,15 @@ class _Kernel:
         columns = [
             n
             for n in self.column
-            if (not self.row or self._inside_row(self.nodes[n].operands[0])) and self.nest.levels[self.nodes[n].operands[0]] == stage
+            if (not self.row or self._inside_row(self.nodes[n].operands[0]))
+            and self.nest.levels[self.nodes[n].operands[0]] == stage
         ]
         stores = [
             (store, each)
             for store, each in zip(self.step.stores, self.store_accesses, strict=True)
-            if store.node not in self.column and store.node not in self.row and self._stored_inside(store)
+            if store.node not in self.column
+            and store.node not in self.row
+            and self._stored_inside(store)
             and self.nest.levels[store.node] == stage
         ]
         if not reductions and not columns and not stores:
@@ -497,7 +502,9 @@ class _Kernel:
         places = {n: self._lane_place(n) for n in columns}
         for number in columns:
             out.add(f"Real part_{number}[lanes];")
-            out.add(f"for (int64_t lane = 0; lane < lanes; ++lane) part_{number}[lane] = own_lanes[({places[number]}) * lanes + lane];")
+            out.add(
+                f"for (int64_t lane = 0; lane < lanes; ++lane) part_{number}[lane] = own_lanes[({places[number]}) * lanes + lane];"
+            )
         out.open(f"const auto point = [&](const int64_t {loop.variable}, const int64_t lane) __attribute__((always_inline))")
         self._values_at(needed, depth)
         for number in columns:
@@ -518,7 +525,9 @@ class _Kernel:
         out.close()
         out.close()
         for number in columns:
-            out.add(f"for (int64_t lane = 0; lane < lanes; ++lane) own_lanes[({places[number]}) * lanes + lane] = part_{number}[lane];")
+            out.add(
+                f"for (int64_t lane = 0; lane < lanes; ++lane) own_lanes[({places[number]}) * lanes + lane] = part_{number}[lane];"
+            )
 
     def _lane_place(self, number: int) -> str:
         axes = self.nodes[number].axes

@@ -22,7 +22,9 @@ def identifier(name: str) -> str:
 @lru_cache(maxsize=4096)
 def cpp_length(length: Length) -> str:
     """The length in C++; the symbol C is the variable n_C."""
-    return _print(length, lambda symbol: f"n_{identifier(symbol)}" if not symbol.startswith("stride ") else symbol[7:], "lamina::floor_divide")
+    return _print(
+        length, lambda symbol: f"n_{identifier(symbol)}" if not symbol.startswith("stride ") else symbol[7:], "lamina::floor_divide"
+    )
 
 
 @lru_cache(maxsize=4096)

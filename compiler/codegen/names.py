@@ -35,7 +35,11 @@ class Names:
         count = 2
         base = name
         while name in taken or name.startswith(("i_", "n_", "at_", "part_", "total_", "j_", "stride_", "omp_")):
-            name = f"{base}_{count}" if not base.startswith(("i_", "n_", "at_", "part_", "total_", "j_", "stride_", "omp_")) else f"v_{base}_{count}"
+            name = (
+                f"{base}_{count}"
+                if not base.startswith(("i_", "n_", "at_", "part_", "total_", "j_", "stride_", "omp_"))
+                else f"v_{base}_{count}"
+            )
             count += 1
         taken.add(name)
         return name

@@ -34,7 +34,9 @@ WORKSPACE = 384 * (1536 + 96)  # elements a thread: block_depth * (block_columns
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
     loader = jinja2.FunctionLoader(_template)
-    return jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    return jinja2.Environment(
+        loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
 
 
 def _template(name: str) -> str:
@@ -64,7 +66,9 @@ def runtime_text(products: bool, same_bits: bool) -> str:
     With `same_bits` products and sums are not fused, except within matrix products (they are never computed twice).
     """
     names = (*_HEADERS, *(("product.hpp",) if products else ()))
-    texts = [re.sub(r'^#include "[^"]*"\n', "", _template(name), flags=re.MULTILINE).replace("#pragma once\n", "") for name in names]
+    texts = [
+        re.sub(r'^#include "[^"]*"\n', "", _template(name), flags=re.MULTILINE).replace("#pragma once\n", "") for name in names
+    ]
     if same_bits:
         general = len(_HEADERS)
         texts = [_NOT_FUSED, *texts[:general], *((_FUSED, *texts[general:], _NOT_FUSED) if products else ())]
@@ -113,14 +117,18 @@ class _Assembly:
                 calls += self._tile_end(tile)
         arguments = self._arguments(scratch)
         strides = self._strides()
-        body = _environment().get_template("program.cpp.jinja").render(
-            banner=self._banner(),
-            runtime=runtime_text(self.products, self.same_bits),
-            real=STORAGE_TYPES[self.signature.compute],
-            kernels=[kernel.text for kernel in self.kernels],
-            symbol="lamina_run",
-            locals=self._locals(arguments, strides),
-            calls=calls,
+        body = (
+            _environment()
+            .get_template("program.cpp.jinja")
+            .render(
+                banner=self._banner(),
+                runtime=runtime_text(self.products, self.same_bits),
+                real=STORAGE_TYPES[self.signature.compute],
+                kernels=[kernel.text for kernel in self.kernels],
+                symbol="lamina_run",
+                locals=self._locals(arguments, strides),
+                calls=calls,
+            )
         )
         return Program(
             name=self.graph.name,
@@ -185,7 +193,9 @@ class _Assembly:
             "const int64_t extent = lamina::at_least_one((end - begin + tiles - 1) / tiles);",
         ]
         for name in tile.tiled:
-            lines.append(f"Real* const own_{identifier(name)} = at_{identifier(name)} + member * most * {self._use(self._row_size(name))};")
+            lines.append(
+                f"Real* const own_{identifier(name)} = at_{identifier(name)} + member * most * {self._use(self._row_size(name))};"
+            )
         for name in self._summed(tile):
             size = self._use(self._size(name))
             lines.append(
@@ -289,16 +299,22 @@ class _Assembly:
             buffer = self.plan.buffers[argument.name]
             constant = "const " if argument.role == "input" else ""
             kind = STORAGE_TYPES[buffer.dtype]
-            lines.append(f"{constant}{kind}* const at_{identifier(argument.name)} = static_cast<{constant}{kind}*>(data[{position}]);")
+            lines.append(
+                f"{constant}{kind}* const at_{identifier(argument.name)} = static_cast<{constant}{kind}*>(data[{position}]);"
+            )
         lines.append("(void)services, (void)integers, (void)data;")
         return lines
 
     def _banner(self) -> list[str]:
-        lines = [f"Lamina {VERSION}: layer {self.graph.name}, {self.direction}, target cpp, reals computed in {self.signature.compute}"]
+        lines = [
+            f"Lamina {VERSION}: layer {self.graph.name}, {self.direction}, target cpp, reals computed in {self.signature.compute}"
+        ]
         lines += [line for line in self.text.strip().splitlines()] if self.text else []
         stored = ", ".join(f"{entry.name} {entry.dtype} {entry.layout}" for entry in self.signature.inputs)
         lines.append(f"inputs: {stored or 'none'}")
-        fused = "none: the gradient of a maximum compares values computed twice" if self.same_bits else "allowed (-ffp-contract=fast)"
+        fused = (
+            "none: the gradient of a maximum compares values computed twice" if self.same_bits else "allowed (-ffp-contract=fast)"
+        )
         lines.append(f"fused multiply-add: {fused}; reassociation: only in sums marked `omp simd reduction`")
         lines.append("approximations: none")
         lines.append(f"fingerprint: {fingerprint(self.graph)}")
