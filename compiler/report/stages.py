@@ -14,9 +14,9 @@ from typing import TypeVar
 from .. import pipeline
 from ..codegen import generate
 from ..errors import ArgumentError, TargetError
-from ..ir.graph import Graph, TensorSpec
+from ..ir.graph import Graph, Output, TensorSpec
 from ..lang.checked import CheckedLayer
-from ..passes.autodiff import NotDifferentiable
+from ..passes.autodiff import NotDifferentiable, gradient_name
 from ..passes.pipeline import finish, optimize
 from ..schedule.partition import NotLowered, schedule
 from ..schedule.program import InputSignature, Program, Signature
@@ -53,30 +53,49 @@ class Stages:
         return signature_of(self.graph, self.dtype)
 
     @cached_property
+    def _specialised(self) -> Graph:
+        """The graph whose gradients are stored as what they are the gradients of, whatever the call's dtype is."""
+
+        def stored(output: Output) -> Output:
+            if output.spec.role != "gradient":
+                return output
+            dtype = self.signature.input(output.spec.name.removeprefix(gradient_name(""))).dtype
+            return replace(output, spec=replace(output.spec, dtype=dtype))
+
+        return replace(self.graph, outputs=tuple(map(stored, self.graph.outputs)))
+
+    @cached_property
     def plan(self) -> Schedule:
-        return refused(self.file, self.layer, self.direction, lambda: schedule(finish(self.graph), self.signature))
+        return refused(self.file, self.layer, self.direction, lambda: schedule(finish(self._specialised), self.signature))
 
     @cached_property
     def program(self) -> Program:
         name = _NAMES.get(self.direction, self.direction)
-        return refused(self.file, self.layer, self.direction, lambda: generate(self.graph, self.signature, name))
+        return refused(self.file, self.layer, self.direction, lambda: generate(self._specialised, self.signature, name))
 
 
 def refused(file: str, layer: str, direction: str, work: Callable[[], _Value]) -> _Value:
     """The result of `work`. Errors: TargetError, naming the feature, where it has no derivative or cannot be compiled yet."""
     try:
         return work()
-    except NotDifferentiable as missing:
-        raise TargetError(
-            f"{file}: layer {layer}: its {direction} pass needs the derivative of {missing}, which is not known\n"
-            "  do: take it out of what is trained, or write it with functions that have a derivative"
-        ) from missing
-    except NotLowered as missing:
-        raise TargetError(
-            f"{file}: layer {layer}: its {direction} pass cannot be compiled for target cpp: {missing} is not lowered yet\n"
-            f"  do: write that part of the layer without it, or run it by the interpreter: "
-            f'lamina.compile(..., target="reference")'
-        ) from missing
+    except (NotDifferentiable, NotLowered) as missing:
+        raise _refusal(file, layer, direction, missing) from missing
+    except TargetError as error:
+        if isinstance(error.__cause__, NotDifferentiable | NotLowered):
+            raise _refusal(file, layer, direction, error.__cause__) from error.__cause__
+        raise
+
+
+def _refusal(file: str, layer: str, direction: str, missing: NotDifferentiable | NotLowered) -> TargetError:
+    place = f"{file}: layer {layer}, {direction}"
+    if isinstance(missing, NotDifferentiable):
+        return TargetError(
+            f"{place}: the derivative of {missing} is not known\n  do: write what is trained with functions that have a derivative"
+        )
+    return TargetError(
+        f"{place}: the target cpp has no kernels yet for {missing}\n"
+        '  do: write it without, or run it by the interpreter: lamina.compile(..., target="reference")'
+    )
 
 
 def signature_of(graph: Graph, dtype: str) -> Signature:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 ORDERS = ("value", "gradients", "second derivatives")
 # Allowed errors in eps at the scale of the result. The half precisions are computed in float32 and rounded once, at the store.
-LIMITS = {"f32": 16.0, "f64": 16.0, "bf16": 1.0, "f16": 1.0}
+LIMITS = {"f32": 8.0, "f64": 8.0, "bf16": 1.0, "f16": 1.0}
 _DRAWS = 4
 _STEP = 2.0**-20
 _DIFFERENCE_STEP = 1e-6
