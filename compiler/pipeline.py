@@ -1,6 +1,7 @@
 """From a checked layer to graphs: the middle of the road, without torch.
 
-In: a `CheckedLayer`. Out: its graph at level "layer" or "math", the graphs of its derivatives, and the pair of graphs that training runs.
+In: a `CheckedLayer`. Out: its graph at level "layer" or "math", the graphs of its derivatives, and the pair of graphs that
+training runs.
 """
 
 from __future__ import annotations

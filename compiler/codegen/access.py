@@ -1,7 +1,7 @@
 """Where a loop nest reads and writes: element offsets as sums of stride * loop variable.
 
-In: a place (buffer and index per dimension), buffers, axis lengths. Out: for each axis its stride in elements, and a constant offset, as sympy
-expressions; a strided buffer's strides are symbols named "stride <variable>".
+In: a place (buffer and index per dimension), buffers, axis lengths. Out: for each axis its stride in elements, and a constant
+offset, as sympy expressions; a strided buffer's strides are symbols named "stride <variable>".
 """
 
 from __future__ import annotations

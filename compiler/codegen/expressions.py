@@ -1,7 +1,7 @@
 """Scalar operations as C++ expressions.
 
-In: a node and its operands' text. Out: text, parenthesised where an operator needs it. Holds: operands are converted to the kind the
-operation works in (int to Real in a real sum); constants keep all their bits, as hexadecimal floats.
+In: a node and its operands' text. Out: text, parenthesised where an operator needs it. Holds: operands are converted to the kind
+the operation works in (int to Real in a real sum); constants keep all their bits, as hexadecimal floats.
 """
 
 from __future__ import annotations

@@ -2,8 +2,10 @@
 
 In: a kernel step of a schedule. Out: `KernelSource`: the function's text, its parameters and the scratch memory it needs.
 
-Structure of the text: values without axes; a parallel region; rows (the outer loops) divided among threads; in a row one run of the inner
-loops a stage. A sum is gathered in a register over the innermost loop, at most CHUNK terms at a time, then added to a float64 total, so that its
+Structure of the text: values without axes; a parallel region; rows (the outer loops) divided among threads; in a row one run of
+the inner
+loops a stage. A sum is gathered in a register over the innermost loop, at most CHUNK terms at a time, then added to a float64
+total, so that its
 error does not grow with the length. Sums over rows go to one partial result a thread and are added up in thread order: the result
 depends on the number of threads, never on timing.
 """
@@ -116,8 +118,8 @@ class _Kernel:
     def _use_lanes(self) -> bool:
         """Whether sums over rows are gathered in vectors of lanes kept across rows.
 
-        Worth it where the innermost loop is all that a row has: a sum across a vector's lanes at the end of each short loop would cost as
-        much as the loop. Only for a small, known number of results.
+        Worth it where the innermost loop is all that a row has: a sum across a vector's lanes at the end of each short loop would
+        cost as much as the loop. Only for a small, known number of results.
         """
         if self.row or not self.column or not self.outer or not self.inner:
             return False
@@ -220,8 +222,7 @@ class _Kernel:
     def _comments(self) -> list[str]:
         stored = ", ".join(dict.fromkeys(store.place.buffer for store in self.step.stores))
         loops = " x ".join("*".join(loop.axes) for loop in (*self.outer, *self.inner)) or "one point"
-        lines = [f"{stored}: loops over {loops}" + (f", {self.nest.stages} stages a row" if self.row else "")]
-        return lines
+        return [f"{stored}: loops over {loops}" + (f", {self.nest.stages} stages a row" if self.row else "")]
 
     def _invariants(self) -> None:
         """Values without axes that need no reduction: once, before the loops."""
@@ -271,7 +272,8 @@ class _Kernel:
         out.add("const auto flush = [&] { lamina::flush_lanes<lanes>(own, own_lanes, totals), gathered = 0; };")
 
     def _rows(self) -> None:
-        """The outer loops over the thread's share of points: the last as a loop, those before it flattened and decoded once a run."""
+        """The outer loops over the thread's share of points: the last as a loop, those before it flattened and decoded once a
+        run."""
         out = self.out
         last = self.outer[-1]
         if len(self.outer) == 1:
@@ -336,7 +338,8 @@ class _Kernel:
         return any(axis not in self.outer_axes for axis in self.nodes[number].axes)
 
     def _row_values(self, level: int) -> None:
-        """Values of the row known once `level` stages are done, the column sums gathered from them and the stores made once a row."""
+        """Values of the row known once `level` stages are done, the column sums gathered from them and the stores made once a
+        row."""
         for number in self.nest.cone:
             node = self.nodes[number]
             if self.nest.levels[number] != level or self._inside_row(number) or number in self.column:

@@ -1,6 +1,7 @@
 """Lengths as target text: C++ for kernels, Python for the caller who sizes buffers.
 
-In: a sympy expression in length symbols. Out: text. Holds: all arithmetic is on nonnegative 64-bit integers; `/` under `floor` rounds down.
+In: a sympy expression in length symbols. Out: text. Holds: all arithmetic is on nonnegative 64-bit integers; `/` under `floor`
+rounds down.
 """
 
 from __future__ import annotations

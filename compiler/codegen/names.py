@@ -5,13 +5,17 @@ In: wished-for stems. Out: identifiers unique within their scope. Holds: names o
 
 from __future__ import annotations
 
-RESERVED = frozenset(
-    """alignas alignof and asm auto bool break case catch char class const constexpr continue default delete do double else enum explicit
-    export extern false float for friend goto if inline int long mutable namespace new not operator or private protected public register
-    return short signed sizeof static struct switch template this throw true try typedef typename union unsigned using virtual void
-    volatile while xor Real begin end members member own pieces piece team threads scratch scratch_stride chunk chunk_end total totals joined lanes lane own_lanes gathered flush point lead run low high lamina
-    data integers services main""".split()
-)
+import re
+
+_RESERVED = """
+    alignas alignof and asm auto bool break case catch char class const constexpr continue default delete do double
+    else enum explicit export extern false float for friend goto if inline int long mutable namespace new not operator
+    or private protected public register return short signed sizeof static struct switch template this throw true try
+    typedef typename union unsigned using virtual void volatile while xor Real begin end members member own pieces
+    piece team threads scratch scratch_stride chunk chunk_end total totals joined lanes lane own_lanes gathered flush
+    point lead run low high lamina data integers services main
+"""
+RESERVED = frozenset(re.findall(r"\w+", _RESERVED))
 
 
 class Names:

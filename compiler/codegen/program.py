@@ -177,7 +177,8 @@ class _Assembly:
         return tuple(arguments)
 
     def _tile_begin(self, tile: TileLoop) -> list[str]:
-        """Opens the loop over tiles: every thread takes a share of the rows, its own temporaries and, for sums over the rows, its own result.
+        """Opens the loop over tiles: every thread takes a share of the rows, its own temporaries and, for sums over the rows, its
+        own result.
 
         Within the loop the axis is as long as the tile. It runs once even for no rows, to clear what sums over them.
         """
@@ -198,9 +199,9 @@ class _Assembly:
             )
         for name in self._summed(tile):
             size = self._use(self._size(name))
-            lines.append(
-                f"Real* const own_{identifier(name)} = member == 0 ? at_{identifier(name)} : partial_{identifier(name)} + (member - 1) * {size};"
-            )
+            stem = identifier(name)
+            other = f"partial_{stem} + (member - 1) * {size}"
+            lines.append(f"Real* const own_{stem} = member == 0 ? at_{stem} : {other};")
         lines += [
             "for (int64_t first = begin; first == begin || first < end; first += extent) {",
             f"const int64_t {length} = lamina::min(extent, end - first);",
@@ -309,7 +310,7 @@ class _Assembly:
         lines = [
             f"Lamina {VERSION}: layer {self.graph.name}, {self.direction}, target cpp, reals computed in {self.signature.compute}"
         ]
-        lines += [line for line in self.text.strip().splitlines()] if self.text else []
+        lines += self.text.strip().splitlines() if self.text else []
         stored = ", ".join(f"{entry.name} {entry.dtype} {entry.layout}" for entry in self.signature.inputs)
         lines.append(f"inputs: {stored or 'none'}")
         fused = (

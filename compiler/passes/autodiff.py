@@ -1,12 +1,12 @@
 """Reverse-mode differentiation of a graph, giving a graph.
 
-Before: a graph with inputs x, p, ... and outputs y, ... . After: a graph with the same inputs and one more for each output's cotangent
-(`grad_y`), whose outputs are the gradients `grad_x`, `grad_p`, ...; with `keep_outputs` also the original outputs.
-Why it is legal: the chain rule, op by op. The adjoint of a broadcast is a sum over the axes the operand lacks; of a read, the transposed
-read; of a stack, slices. The result consists of the same ops, so it can be differentiated again.
+Before: a graph with inputs x, p, ... and outputs y, ... . After: a graph with the same inputs and one more for each output's
+cotangent (`grad_y`), whose outputs are the gradients `grad_x`, `grad_p`, ...; with `keep_outputs` also the original outputs.
+Why it is legal: the chain rule, op by op. The adjoint of a broadcast is a sum over the axes the operand lacks; of a read, the
+transposed read; of a stack, slices. The result consists of the same ops, so it can be differentiated again.
 
-`select` never lets NaN through from the branch not taken: a cotangent that is a choice against zero has the derivative rule applied to its
-value and the choice made last, so no 0 * infinity arises.
+`select` never lets NaN through from the branch not taken: a cotangent that is a choice against zero has the derivative rule
+applied to its value and the choice made last, so no 0 * infinity arises.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def gradient_name(name: str) -> str:
 
 
 def differentiate(graph: Graph, wanted: Sequence[str], *, given: Sequence[str] | None = None, keep_outputs: bool = False) -> Graph:
-    """Gradients with respect to the inputs `wanted`, given cotangents of the outputs `given` (all, by default; others count as zero).
+    """Gradients with respect to the inputs `wanted`, given cotangents of the outputs `given` (all, by default; others count as
+    zero).
 
     Raises NotDifferentiable.
     """
@@ -292,6 +293,7 @@ class _Reverse:
         if not renames:
             return cotangent
         return substitute(self.builder, cotangent, renames)
+
 
 def _floating(dtype: str) -> bool:
     return dtype not in ("bool", "i32", "i64")

@@ -1,8 +1,9 @@
 """Divisions by a shared or slowly varying divisor become products with its reciprocal.
 
-Before: x / y, where y varies over fewer axes than x / y does, or divides more than one value. After: x * (1 / y), 1 / y computed once.
-Why it is legal: one more rounding (at most one ulp of the quotient). The results differ further only where y is subnormal, when 1 / y
-overflows; divisions by such values are outside what a layer's formula can mean.
+Before: x / y, where y varies over fewer axes than x / y does, or divides more than one value. After: x * (1 / y), 1 / y computed
+once.
+Why it is legal: one more rounding (at most one ulp of the quotient). The results differ further only where y is subnormal, when 1
+/ y overflows; divisions by such values are outside what a layer's formula can mean.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Proof that a graph's outputs do not change when one of its values is shifted.
 
-In: a graph, a node m. Out: True if replacing m by m + delta (delta constant along every axis that m lacks) leaves every output the same in
-real arithmetic. Used by autodiff: the maximum that softmax subtracts needs no gradient of its own.
+In: a graph, a node m. Out: True if replacing m by m + delta (delta constant along every axis that m lacks) leaves every output
+the same in real arithmetic. Used by autodiff: the maximum that softmax subtracts needs no gradient of its own.
 
-How: each value is tracked as v + a * delta (additive weight a) or v * exp(d * delta) (multiplicative weight d); anything else is unknown.
+How: each value is tracked as v + a * delta (additive weight a) or v * exp(d * delta) (multiplicative weight d); anything else is
+unknown.
 """
 
 from __future__ import annotations

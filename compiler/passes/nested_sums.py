@@ -1,8 +1,9 @@
 """A sum over many axes that contains a smaller sum which is computed anyway.
 
-Before: s[b] = sum over c of f[b, c] * g[b, c], and t = sum over b, c of h[b] * f[b, c] * g[b, c]. After: t = sum over b of h[b] * s[b].
-Why it is legal: h does not vary along c, so it leaves the inner sum. Done only where s is there already: a new inner sum would be one more
-value to keep for every b.
+Before: s[b] = sum over c of f[b, c] * g[b, c], and t = sum over b, c of h[b] * f[b, c] * g[b, c]. After: t = sum over b of h[b] *
+s[b].
+Why it is legal: h does not vary along c, so it leaves the inner sum. Done only where s is there already: a new inner sum would be
+one more value to keep for every b.
 """
 
 from __future__ import annotations

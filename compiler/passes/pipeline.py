@@ -1,6 +1,7 @@
 """The order of the passes, in one place.
 
-In: a graph as built. Out: the graph at level "math", ready to be scheduled, and its derivatives. Each step says why it stands where it does.
+In: a graph as built. Out: the graph at level "math", ready to be scheduled, and its derivatives. Each step says why it stands
+where it does.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Finding structure in sums: contractions (matrix products) and polynomials.
 
 contraction
-  Before: sum over K of a product whose factors fall into two groups, A over (batch, M, K) and B over (batch, N, K), M and N not empty.
-  After: contract(A, B, over=K), times the factors without K.
+  Before: sum over K of a product whose factors fall into two groups, A over (batch, M, K) and B over (batch, N, K), M and N not
+  empty. After: contract(A, B, over=K), times the factors without K.
   Why it is legal: multiplication is commutative and associative, a factor without K distributes out of the sum, and K axes that
   only one group has are summed there first. Nothing is assumed about layout.
 polynomial

@@ -1,16 +1,15 @@
 """What the forward pass saves for the backward pass, and what is computed again.
 
-Before: a forward graph and its backward graph, which computes everything from inputs and cotangents. After: the forward graph with further
-outputs of role "saved", and the backward graph reading them as inputs.
+Before: a forward graph and its backward graph, which computes everything from inputs and cotangents. After: the forward graph
+with further outputs of role "saved", and the backward graph reading them as inputs.
 Why it is legal: a saved value is the value that the backward graph would compute; only where it comes from changes.
 
-How: results of contractions, and of reductions much smaller than what they sum, are never computed twice. Among all ways to make them
+How: results of contractions, and of reductions much smaller than what they sum, are never computed twice. Among all ways to make
+them
 available the minimum cut (in bytes) between the inputs and the backward pass is saved; pointwise values between are computed again.
 """
 
 from __future__ import annotations
-
-import networkx
 
 from ..ir.graph import Builder, Graph, Node, Output, TensorSpec
 from ..lang.checked import Entry
@@ -84,6 +83,8 @@ def _choose(builder: Builder, primal: set[int], wanted: list[int]) -> list[int]:
     kept |= _below_extrema(builder, common)
     if not kept:
         return []
+    import networkx  # takes a fifth of a second; most layers with nothing to save never need it
+
     graph = networkx.DiGraph()
     for number in sorted(common):
         node = builder.nodes[number]
@@ -109,7 +110,9 @@ def _choose(builder: Builder, primal: set[int], wanted: list[int]) -> list[int]:
     return [
         number
         for number in sorted(common)
-        if ("in", number) in reachable and ("out", number) not in reachable and builder.nodes[number].op not in ("read", "const", "index", "length")
+        if ("in", number) in reachable
+        and ("out", number) not in reachable
+        and builder.nodes[number].op not in ("read", "const", "index", "length")
     ]
 
 

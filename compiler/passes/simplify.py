@@ -1,8 +1,8 @@
 """Local simplification, tried on every node as it is built.
 
 Before: op(operands; attributes), about to be added. After: the number of an equal, simpler value, or None.
-Why it is legal: each rule is an identity of real arithmetic that changes no result by more than the roundings it removes, keeps NaN and
-infinity (x * 0 is left alone), and x^0 = 1 is the language's own definition. Constants are folded in float64.
+Why it is legal: each rule is an identity of real arithmetic that changes no result by more than the roundings it removes, keeps
+NaN and infinity (x * 0 is left alone), and x^0 = 1 is the language's own definition. Constants are folded in float64.
 """
 
 from __future__ import annotations
@@ -97,7 +97,11 @@ def _integer_shift(builder: Builder, number: int) -> tuple[int, int]:
 def _shifted(builder: Builder, base: int, shift: int) -> int:
     if shift == 0:
         return base
-    return builder.add("add", (base, builder.const(float(shift)))) if shift > 0 else builder.add("sub", (base, builder.const(float(-shift))))
+    return (
+        builder.add("add", (base, builder.const(float(shift))))
+        if shift > 0
+        else builder.add("sub", (base, builder.const(float(-shift))))
+    )
 
 
 def _add(builder: Builder, x: int, y: int) -> int | None:
@@ -304,7 +308,8 @@ def strip_factors(builder: Builder, number: int, dropped: set[int]) -> int | Non
 
 
 def _slice(builder: Builder, value: int, axis: str, position: int) -> int | None:
-    """A slice moves down to the reads, stacks and sums below it; a sum may yet be recognised as a contraction, which stays whole."""
+    """A slice moves down to the reads, stacks and sums below it; a sum may yet be recognised as a contraction, which stays
+    whole."""
     node = builder.nodes[value]
     if node.op in SCALAR_OPS or node.op in ("stack", "read", "index"):
         return push_slice(builder, value, axis, position)

@@ -1,9 +1,9 @@
 """Rebuilding a value with some of its axes replaced by affine indices, and resolving reads of computed values with it.
 
-Before: a value v over axes J, D, and replacements such as J -> I, d -> 3, L -> L - 1 + ... (single axes with coefficient 1, or constants).
-After: v's definition with each replaced axis exchanged in every index below it.
-Why it is legal: a value is a function of its axes; substitution composes that function with the index map. Axes bound inside (a reduction's
-own) are renamed apart first, so none is captured.
+Before: a value v over axes J, D, and replacements such as J -> I, d -> 3, L -> L - 1 + ... (single axes with coefficient 1, or
+constants). After: v's definition with each replaced axis exchanged in every index below it.
+Why it is legal: a value is a function of its axes; substitution composes that function with the index map. Axes bound inside (a
+reduction's own) are renamed apart first, so none is captured.
 """
 
 from __future__ import annotations
@@ -167,14 +167,15 @@ def resolve_views(graph: Graph, builder: Builder) -> Graph:
 def push_slice(
     builder: Builder, number: int, axis: str, position: int, through_sums: bool = False, memo: dict[int, int] | None = None
 ) -> int:
-    """The value at a fixed position of an axis: taken at the reads below it, or as a `slice` of what is opaque (a contraction)."""
+    """The value at a fixed position of an axis: taken at the reads below it, or as a `slice` of what is opaque: a contraction,
+    and a sum too unless `through_sums`."""
     memo = {} if memo is None else memo
     if number not in memo:
-        memo[number] = _pushed(builder, number, axis, position, memo)
+        memo[number] = _pushed(builder, number, axis, position, through_sums, memo)
     return memo[number]
 
 
-def _pushed(builder: Builder, number: int, axis: str, position: int, memo: dict[int, int]) -> int:
+def _pushed(builder: Builder, number: int, axis: str, position: int, through_sums: bool, memo: dict[int, int]) -> int:
     node = builder.nodes[number]
     if axis not in node.axes:
         return number

@@ -2,9 +2,12 @@
 
 In: a graph. Out: whether its program must compute a value to the same bit wherever it computes it again.
 
-Why: the gradient of max[A](v) goes to the points where v equals the maximum. The maximum may come from the forward program, or from an earlier
-loop; v is computed again beside the comparison. Were a product fused with the sum after it in one place and not in the other, no point would be
-equal, and the gradient would be lost. So a program that compares so, and a forward program that saves for one, rounds every product on its own.
+Why: the gradient of max[A](v) goes to the points where v equals the maximum. The maximum may come from the forward program, or
+from an earlier
+loop; v is computed again beside the comparison. Were a product fused with the sum after it in one place and not in the other, no
+point would be
+equal, and the gradient would be lost. So a program that compares so, and a forward program that saves for one, rounds every
+product on its own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Recognising sums, and writing out those over short indices.
 
-Before: reductions as written. After: a sum of products over two groups of axes is a `contract`; any other reduction over an index of short
-known length is written out term by term, polynomials in Horner's form; what a contraction's operand computes from an index of its own
-(`chebyshev(d, t)`, `x^d`) becomes a `stack` of its values at each position.
+Before: reductions as written. After: a sum of products over two groups of axes is a `contract`; any other reduction over an index
+of short
+known length is written out term by term, polynomials in Horner's form; what a contraction's operand computes from an index of its
+own (`chebyshev(d, t)`, `x^d`) becomes a `stack` of its values at each position.
 Why it is legal: a finite reduction is its terms; a stack holds exactly the values that its body takes along the axis.
 """
 

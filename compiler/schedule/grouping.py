@@ -2,8 +2,10 @@
 
 In: stores whose operands are all readable (inputs, or values stored by earlier steps). Out: kernel steps in order.
 
-How: stores over the same iteration domain form one nest. Where a nest cannot be (a reduction over everything that is used at every point,
-say), the reductions in the way are stored by a nest of their own first; stores of values that follow a finished reduction come after.
+How: stores over the same iteration domain form one nest. Where a nest cannot be (a reduction over everything that is used at
+every point,
+say), the reductions in the way are stored by a nest of their own first; stores of values that follow a finished reduction come
+after.
 """
 
 from __future__ import annotations
@@ -86,9 +88,8 @@ class Grouping:
         """A store of the reduction: one that is wanted anyway, else to a temporary."""
         node = self.builder.nodes[number]
         for store in stores:
-            if store.node == number and set(store.axes) == set(node.axes):
-                if all(index.terms and len(index.terms) == 1 for index in store.place.indices) and self._full(store.place):
-                    return store, store.place
+            if store.node == number and set(store.axes) == set(node.axes) and self._full(store.place):
+                return store, store.place
         place = self._promised.get(number) or self.temporary(node.name or node.attribute("operation"), node.axes)
         return Store(number, place, node.axes), place
 

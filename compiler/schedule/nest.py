@@ -43,7 +43,9 @@ class Nest:
 def is_leaf(nodes: Sequence[Node], leaves: Mapping[int, Place], number: int) -> bool:
     """Whether a value is read from a buffer rather than computed in the nest."""
     node = nodes[number]
-    return number in leaves or (node.op == "slice" and node.operands[0] in leaves) or node.op in ("read", "const", "index", "length")
+    return (
+        number in leaves or (node.op == "slice" and node.operands[0] in leaves) or node.op in ("read", "const", "index", "length")
+    )
 
 
 def cone_of(nodes: Sequence[Node], leaves: Mapping[int, Place], roots: Sequence[int]) -> tuple[int, ...]:
@@ -150,7 +152,9 @@ def plan_nest(nodes: Sequence[Node], axes: Sequence[str], leaves: Mapping[int, P
         suffix = [
             n
             for n in terminal
-            if nodes[n].axes and body_axes[n] == set(domain) and set(order[-len(nodes[n].attribute("over")) :]) == set(nodes[n].attribute("over"))
+            if nodes[n].axes
+            and body_axes[n] == set(domain)
+            and set(order[-len(nodes[n].attribute("over")) :]) == set(nodes[n].attribute("over"))
         ]
         row = suffix
         terminal = [n for n in terminal if n not in row]
@@ -192,16 +196,14 @@ def plan_nest(nodes: Sequence[Node], axes: Sequence[str], leaves: Mapping[int, P
         elif store.node in row:
             if set(store.axes) != set(nodes[store.node].axes):
                 deferred.append(store)
-        elif set(store.axes) != set(domain) and not (row and set(store.axes) == outer_set):
-            deferred.append(store)
-        elif row and set(store.axes) == outer_set and _within_row(nodes, leaves, store, row, outer_set):
+        elif (set(store.axes) != set(domain) and not (row and set(store.axes) == outer_set)) or (
+            row and set(store.axes) == outer_set and _within_row(nodes, leaves, store, row, outer_set)
+        ):
             deferred.append(store)
     return Nest(outer, inner, tuple(row), tuple(n for n in terminal if n not in misplaced), levels, cone, deferred=tuple(deferred))
 
 
-def _within_row(
-    nodes: Sequence[Node], leaves: Mapping[int, Place], store: Store, row: Sequence[int], outer: set[str]
-) -> bool:
+def _within_row(nodes: Sequence[Node], leaves: Mapping[int, Place], store: Store, row: Sequence[int], outer: set[str]) -> bool:
     """Whether a once-a-row store uses a row reduction that keeps inner axes."""
     return any(n in row and not set(nodes[n].axes) <= outer for n in cone_of(nodes, leaves, [store.node]))
 

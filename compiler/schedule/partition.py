@@ -2,7 +2,8 @@
 
 In: a math-level graph and a signature (storage dtypes and layouts). Out: a `Schedule`.
 
-How: contractions are products over stored operands; they divide the graph into phases. Within a phase, results with the same iteration
+How: contractions are products over stored operands; they divide the graph into phases. Within a phase, results with the same
+iteration
 domain share a loop nest (`grouping.py`). Everything that is not stored is computed again where it is needed, in registers.
 """
 
@@ -213,11 +214,11 @@ class _Partition:
             for store in stores:
                 order = self._plain_order(store)
                 buffer = self.buffers[store.place.buffer]
-                if store.node == number and order is not None and buffer.dtype == "compute":
-                    if as_matrix(store.place, order, axes.batch, axes.m, axes.n) is not None:
-                        self.leaves[number] = store.place
-                        direct.add(number)
-                        break
+                fits = order is not None and as_matrix(store.place, order, axes.batch, axes.m, axes.n) is not None
+                if store.node == number and fits and buffer.dtype == "compute":
+                    self.leaves[number] = store.place
+                    direct.add(number)
+                    break
             else:
                 first = axes.m + axes.n if self._earlier(axes.m, axes.n) else axes.n + axes.m
                 self.leaves[number] = self._temporary(node.name or "product", axes.batch + first)

@@ -1,9 +1,10 @@
 """Placing the operands and results of contractions as matrices.
 
-In: a contract node in a builder. Out: the order of its batch, M, N and K axes, and whether an operand can be read where it is stored.
+In: a contract node in a builder. Out: the order of its batch, M, N and K axes, and whether an operand can be read where it is
+stored.
 
-What holds: within a group (M, N, K) both sides of the product use one order. Axes that an operand was written out along (`stack`) come
-first in their group, so that the kernel which fills the operand stores runs of adjacent elements.
+What holds: within a group (M, N, K) both sides of the product use one order. Axes that an operand was written out along (`stack`)
+come first in their group, so that the kernel which fills the operand stores runs of adjacent elements.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 
 from ..ir.graph import Affine, Builder
 from .steps import Buffer, Matrix, Place
-
 
 SHORT_AXIS = 64  # a known axis this short goes before the long ones of its group, so that elementwise code runs along a long one
 
@@ -71,7 +71,8 @@ def stored_order(builder: Builder, number: int, buffers: dict[str, Buffer]) -> t
 
 
 def product_axes(builder: Builder, number: int, orders: Sequence[tuple[str, ...] | None]) -> ProductAxes:
-    """The four groups of a contraction's axes, in the order its matrices are stored; `orders`: the operands' stored orders, if any."""
+    """The four groups of a contraction's axes, in the order its matrices are stored; `orders`: the operands' stored orders, if
+    any."""
     node = builder.nodes[number]
     left, right = (builder.nodes[operand] for operand in node.operands)
     over = node.attribute("over")
@@ -99,7 +100,9 @@ def product_axes(builder: Builder, number: int, orders: Sequence[tuple[str, ...]
     )
 
 
-def as_matrix(place: Place, order: Sequence[str], batch: Sequence[str], rows: Sequence[str], columns: Sequence[str]) -> Matrix | None:
+def as_matrix(
+    place: Place, order: Sequence[str], batch: Sequence[str], rows: Sequence[str], columns: Sequence[str]
+) -> Matrix | None:
     """The stored tensor as batch x rows x columns, or transposed; None if its order is neither."""
     if tuple(order) == (*batch, *rows, *columns):
         return Matrix(place, False)

@@ -1,9 +1,10 @@
 """What a scheduled layer is made of.
 
-In: nothing; frozen records only. Out: `Schedule`, a list of steps over buffers, made by `partition.py` and read by the code generator.
+In: nothing; frozen records only. Out: `Schedule`, a list of steps over buffers, made by `partition.py` and read by the code
+generator.
 
-What holds: every buffer is written by the steps before the first step that reads it; a step's loops run over the union of its stores'
-axes and its reductions' axes; within a kernel step no store is read.
+What holds: every buffer is written by the steps before the first step that reads it; a step's loops run over the union of its
+stores' axes and its reductions' axes; within a kernel step no store is read.
 """
 
 from __future__ import annotations
@@ -103,7 +104,8 @@ class TileLoop:
 
 @dataclass(frozen=True)
 class Schedule:
-    """compute: f32 or f64, what reals are computed in. The nodes that steps refer to, axis lengths, buffers in order (inputs, outputs, temporaries) and steps in order."""
+    """compute: f32 or f64, what reals are computed in. The nodes that steps refer to, axis lengths, buffers in order (inputs,
+    outputs, temporaries) and steps in order."""
 
     name: str
     compute: str

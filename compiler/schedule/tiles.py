@@ -1,11 +1,14 @@
 """Tiling a chain of steps over one axis, so that large temporaries hold only a tile.
 
-In: the steps and buffers of a schedule. Out: the steps reordered, the buffers shrunk, and a `TileLoop` over a run of steps; or all unchanged.
+In: the steps and buffers of a schedule. Out: the steps reordered, the buffers shrunk, and a `TileLoop` over a run of steps; or
+all unchanged.
 
-Before: kernel (basis of every row) -> product -> kernel, with a temporary of rows x basis between. After: the same steps for a tile of rows
-at a time. Why it is legal: the tiled axis leads every tensor that the chain touches, so a tile is the same problem with fewer rows at a later
-address; nothing in the chain asks for the axis' index or length; no step outside stands between two steps inside; sums over the axis
-are products, which add to what the tiles before have left.
+Before: kernel (basis of every row) -> product -> kernel, with a temporary of rows x basis between. After: the same steps for a
+tile of rows
+at a time. Why it is legal: the tiled axis leads every tensor that the chain touches, so a tile is the same problem with fewer
+rows at a later
+address; nothing in the chain asks for the axis' index or length; no step outside stands between two steps inside; sums over the
+axis are products, which add to what the tiles before have left.
 """
 
 from __future__ import annotations
@@ -118,7 +121,9 @@ def _can_tile(
     return True
 
 
-def _order(touched: Sequence[Sequence[tuple[Place, bool]]], inside: Sequence[bool]) -> tuple[list[int], list[int], list[int]] | None:
+def _order(
+    touched: Sequence[Sequence[tuple[Place, bool]]], inside: Sequence[bool]
+) -> tuple[list[int], list[int], list[int]] | None:
     """Steps before, in and after the loop; None where a step outside is needed between two inside."""
     written_inside: set[str] = set()
     written_after: set[str] = set()
