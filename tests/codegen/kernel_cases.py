@@ -444,10 +444,16 @@ READS = {
         orders=0,
     ),
     "every other": Case(
-        "layer haar { in x[B, 2*P] out y[B, P] = x[B, 2*P] + x[B, 2*P+1] out z[P] = max[B](x[B, 2*P + 1]) }", {"x": (5, 8)}, orders=0
+        "layer haar { in x[B, 2*P] out y[B, P] = x[B, 2*P] + x[B, 2*P+1] out z[P] = max[B](x[B, 2*P + 1]) }",
+        {"x": (5, 8)},
+        orders=0,
     ),
-    "diagonal": Case("layer diagonal { in x[N, M] require N == M out y[N] = x[N, N] out z[] = sum[N](x[N, N]) }", {"x": (6, 6)}, orders=0),
-    "half of an axis": Case("layer half { in x[B, L] axis P = L/2 out y[B, P] = x[B, P] * x[B, len(L) - 1 - P] }", {"x": (3, 9)}, orders=0),
+    "diagonal": Case(
+        "layer diagonal { in x[N, M] require N == M out y[N] = x[N, N] out z[] = sum[N](x[N, N]) }", {"x": (6, 6)}, orders=0
+    ),
+    "half of an axis": Case(
+        "layer half { in x[B, L] axis P = L/2 out y[B, P] = x[B, P] * x[B, len(L) - 1 - P] }", {"x": (3, 9)}, orders=0
+    ),
     "a constant of two dimensions": Case(
         "layer corner { in x[B, C] param a[3, 4] = 1 out y[B] = x[B, 0] * a[2, 3] + x[0, 0] * a[1, 0] out z[C] = x[0, C] * x[1, C] }",
         {"x": (5, 6), "a": (3, 4)},

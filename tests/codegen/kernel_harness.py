@@ -1,9 +1,9 @@
 """Generated programs, built together, run beside the interpreter.
 
-In: the text of a layer, shapes and dtypes. Out: the results of its forward, backward and second backward programs, compared with the
-interpreter run on the layer as written and on that graph's derivatives: no pass stands between the text and what is expected.
+In: the text of a layer, shapes and dtypes. Out: the results of its forward, backward and second backward programs, compared with
+the interpreter run on the layer as written and on that graph's derivatives: no pass stands between the text and what is expected.
 
-Several programs share one translation unit, each in a namespace of its own, since most of what a build costs is the runtime they share.
+Several programs share one translation unit, each in a namespace of its own: most of what a build costs is the runtime they share.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _FIRST_OF_PROGRAM = "\nusing Real ="
 class Case:
     """A layer and the tensors it is tried on.
 
-    `values`: how to draw a tensor (numpy generator, shape) -> array; by default standard normal. `orders`: how often it is
-    differentiated. `growth`: the error allowed, in unit roundoffs of the precision computed in, of the largest value of a result.
-    `derived_from_math`: gradients are expected from the graph whose short sums are written out (a polynomial of an order that varies
-    along an axis has no derivative before). `strided`: inputs (cotangents too) passed with a layout of their own. `cotangents`: how to draw those.
+    `values`: how to draw a tensor, (numpy generator, shape) -> array; by default standard normal. `wanted`: the inputs differentiated
+    in, by default all; `orders`: how often. `growth`: the error allowed, in unit roundoffs of the precision computed in, of the
+    largest value of a result. `strided`: inputs (cotangents too) passed with strides of their own. `derived_from_math`: gradients are
+    expected from the graph whose short sums are written out (a polynomial of an order that varies along an axis has none before).
     """
 
     text: str
@@ -283,10 +283,7 @@ def check(case: Case, prepared: Sequence[Prepared], executables: Sequence[Native
             first = first or found
         assert first is not None
         for output in each.graph.outputs:
-            if output.spec.role in ("saved", "out"):
-                results[output.spec.name] = first[output.spec.name]
-            elif each.title.startswith("backward"):
-                results[output.spec.name] = first[output.spec.name]
+            results[output.spec.name] = first[output.spec.name]
 
 
 def gradient_dtype(each: Prepared, spec: Any) -> str:

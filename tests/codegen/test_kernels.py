@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 
 import pytest
 from kernel_cases import CASES, GROUPS
@@ -34,7 +34,7 @@ def _units() -> dict[str, tuple[str, ...]]:
 UNITS = _units()
 
 
-@lru_cache(maxsize=None)
+@cache
 def built(unit: tuple[str, ...]) -> dict[str, tuple[list[Prepared], list[NativeExecutable]]]:
     prepared = {name: prepare(CASES[name]) for name in unit}
     executables = iter(build_together([each.program for name in unit for each in prepared[name]], "cases"))

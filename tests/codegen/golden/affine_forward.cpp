@@ -1,0 +1,35 @@
+using Real = float;
+
+// y: loops over ... x O
+static void kernel_1(const Real* __restrict at_product, const Real* __restrict at_b, Real* __restrict at_y, const int64_t n_batch, const int64_t threads) {
+    const int64_t pieces = n_batch;
+    const int64_t team = lamina::team_size(threads, pieces, n_batch * 16);
+#pragma omp parallel num_threads(team) if (team > 1)
+    {
+        const int64_t members = omp_get_num_threads(), member = omp_get_thread_num();
+        const int64_t begin = pieces * member / members, end = pieces * (member + 1) / members;
+        for (int64_t i_batch = begin; i_batch < end; ++i_batch) {
+#pragma omp simd
+            for (int64_t i_O = 0; i_O < 16; ++i_O) {
+                const Real product = at_product[i_batch * 16 + i_O];
+                const Real b = at_b[i_O];
+                at_y[i_batch * 16 + i_O] = lamina::max(product + b, Real(0));
+            }
+        }
+    }
+}
+
+extern "C" __attribute__((visibility("default"))) void lamina_run(
+    void* const* data, const int64_t* integers, int64_t threads, const void* const* services) {
+    const int64_t n_batch = integers[0];
+    const int64_t n_I = integers[1];
+    const Real* const at_x = static_cast<const Real*>(data[0]);
+    const Real* const at_w = static_cast<const Real*>(data[1]);
+    const Real* const at_b = static_cast<const Real*>(data[2]);
+    Real* const at_y = static_cast<Real*>(data[3]);
+    Real* const at_product = static_cast<Real*>(data[4]);
+    Real* const workspace = static_cast<Real*>(data[5]);
+    (void)services, (void)integers, (void)data;
+    lamina::product<Real>(threads, workspace, 1, n_batch, 16, n_I, at_x, false, at_w, false, at_product, false);
+    kernel_1(at_product, at_b, at_y, n_batch, threads);
+}
