@@ -1,11 +1,11 @@
 """Places in a specification's text.
 
-In: nothing. Out: `Span`. Holds: lines and columns count from 1; the end column is exclusive.
+In: nothing. Out: `Span`. Holds: lines and columns count from 1; the end column is exclusive; `text` is the first line, where known.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,7 @@ class Span:
     column: int
     end_line: int
     end_column: int
+    text: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import sympy
 
-from ..ir.graph import Node
+from ..ir.graph import Affine, Node
 from ..lang.checked import Length
 from ..schedule.nest import is_leaf, leaf_place, plan_nest
 from ..schedule.steps import KernelStep, Place, Schedule, Store
@@ -110,6 +110,7 @@ class _Kernel:
         self.column_offsets: dict[int, Length] = {}
         self.uses: dict[int, int] = {}
         self.deepest: dict[int, int] = {}
+        self.quoted: set[str] = set()
         self.lanes = self._use_lanes()
         self.scratch = self._scratch()
 
@@ -598,10 +599,22 @@ class _Kernel:
         if single and node.name is None and len(text) <= 90 and number not in self.sources:
             self.text_of[number] = text
             return
-        stem = node.name or (self.sources.get(number) if number in self.sources else None) or "t"
+        stem = node.name or "t"
+        if number in self.sources:  # a[G, 2] is a_2
+            place = leaf_place(self.nodes, self.leaves, number)
+            fixed = [str(i.offset) for i in place.indices if isinstance(i, Affine) and not i.terms] if place is not None else []
+            stem = "_".join([self.sources[number], *fixed])
         name = self.names.fresh(identifier(stem), number)
+        self._quote(node)
         self.out.add(f"const {CPP_TYPES[node.kind]} {name} = {bare(text)};")
         self.text_of[number] = name
+
+    def _quote(self, node: Node) -> None:
+        """The line of the specification that a named value comes from, before the first statement for it."""
+        line = node.span.text if node.span is not None and node.name is not None and node.op != "read" else ""
+        if line and line not in self.quoted:
+            self.quoted.add(line)
+            self.out.add(f"// {line}")
 
     def _value(self, number: int) -> str:
         node = self.nodes[number]

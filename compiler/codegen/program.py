@@ -75,19 +75,18 @@ def runtime_text(products: bool, same_bits: bool) -> str:
     return "".join(texts)
 
 
-def generate(graph: Graph, signature: Signature, direction: str = "forward", text: str = "") -> Program:
+def generate(graph: Graph, signature: Signature, direction: str = "forward") -> Program:
     """The C++ program of a math-level graph for tensors of this signature. Raises schedule.partition.NotLowered."""
     plan = schedule(finish(graph), signature)
-    return _Assembly(graph, plan, signature, direction, text).program()
+    return _Assembly(graph, plan, signature, direction).program()
 
 
 class _Assembly:
-    def __init__(self, graph: Graph, plan: Schedule, signature: Signature, direction: str, text: str) -> None:
+    def __init__(self, graph: Graph, plan: Schedule, signature: Signature, direction: str) -> None:
         self.graph = graph
         self.plan = plan
         self.signature = signature
         self.direction = direction
-        self.text = text
         self.lengths: dict[str, None] = {}
         self.kernels: list[KernelSource] = []
         self.products = any(isinstance(step, ProductStep) for step in plan.steps)
@@ -303,14 +302,14 @@ class _Assembly:
             lines.append(
                 f"{constant}{kind}* const at_{identifier(argument.name)} = static_cast<{constant}{kind}*>(data[{position}]);"
             )
-        lines.append("(void)services, (void)integers, (void)data;")
+        lines.append("(void)integers, (void)data, (void)threads;")
         return lines
 
     def _banner(self) -> list[str]:
         lines = [
             f"Lamina {VERSION}: layer {self.graph.name}, {self.direction}, target cpp, reals computed in {self.signature.compute}"
         ]
-        lines += self.text.strip().splitlines() if self.text else []
+        lines += self._statements()
         stored = ", ".join(f"{entry.name} {entry.dtype} {entry.layout}" for entry in self.signature.inputs)
         lines.append(f"inputs: {stored or 'none'}")
         fused = (
@@ -318,8 +317,16 @@ class _Assembly:
         )
         lines.append(f"fused multiply-add: {fused}; reassociation: only in sums marked `omp simd reduction`")
         lines.append("approximations: none")
+        lines.append("passes: resolve_views, recognize_and_unroll, differentiate, split, share_nested_sums, share_reciprocals")
         lines.append(f"fingerprint: {fingerprint(self.graph)}")
+        lines.append(f"made by: lamina inspect FILE source -l {self.graph.name} --direction {self.direction}")
         return lines
+
+    def _statements(self) -> list[str]:
+        """The lines of the specification that named values come from, in its order."""
+        spans = [node.span for node in self.graph.nodes if node.span is not None and node.name is not None and node.op != "read"]
+        found = {(span.file, span.line): span.text for span in spans if span.text}
+        return [f"    {found[place]}" for place in sorted(found)]
 
     def _report(self) -> tuple[tuple[str, str], ...]:
         rows = []

@@ -61,6 +61,7 @@ class TreeBuilder(Transformer_NonRecursive):
         super().__init__()
         self._file_name = file
         self._text = text
+        self._lines = text.split("\n")
         self._reporter = reporter
 
     # ------------------------------------------------------------------------------------------ places
@@ -68,9 +69,10 @@ class TreeBuilder(Transformer_NonRecursive):
     def _span(self, first: _Piece, last: _Piece | None = None) -> Span:
         last = first if last is None else last
         start = first if isinstance(first, Token) else first.span
-        if isinstance(last, Token):
-            return Span(self._file_name, start.line or 1, start.column or 1, last.end_line or 1, last.end_column or 1)
-        return Span(self._file_name, start.line or 1, start.column or 1, last.span.end_line, last.span.end_column)
+        end = (last.end_line or 1, last.end_column or 1) if isinstance(last, Token) else (last.span.end_line, last.span.end_column)
+        line = start.line or 1
+        text = self._lines[line - 1].strip() if line <= len(self._lines) else ""
+        return Span(self._file_name, line, start.column or 1, *end, text)
 
     def _name(self, token: Token) -> syntax.Name:
         return syntax.Name(self._span(token), str(token))
