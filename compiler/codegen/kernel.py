@@ -17,43 +17,15 @@ from dataclasses import dataclass
 
 import sympy
 
-from ..ir.graph import Affine, Node
 from ..lang.checked import Length
-from ..schedule.nest import is_leaf, leaf_place, plan_nest
+from ..schedule.nest import is_leaf, leaf_place
 from ..schedule.steps import KernelStep, Place, Schedule, Store
-from .access import Access, access
-from .expressions import CPP_TYPES, bare, expression, literal
-from .lengths import cpp_length, identifier
-from .loops import Loop, merged_loops
-from .names import Names
+from .access import Access
+from .expressions import CPP_TYPES
+from .lengths import cpp_length
+from .reductions import ACCUMULATORS, CHUNK, PRAGMA, ReductionWriter
 from .text import Lines
-
-CHUNK = 4096
-LANES = {"f32": 16, "f64": 8}  # accumulators side by side, a vector of them: 64 bytes
-LANE_WORDS = 8
-LANE_TERMS = 1024
-MOST_LANES = 1024
-STORAGE_TYPES = {
-    "f64": "double",
-    "f32": "float",
-    "f16": "lamina::f16",
-    "bf16": "lamina::bf16",
-    "i64": "int64_t",
-    "i32": "int32_t",
-    "bool": "bool",
-    "compute": "Real",
-}
-ACCUMULATORS = {"real": "double", "int": "int64_t", "bool": "int64_t"}
-_COMBINE = {
-    "sum": "{0} += {1};",
-    "prod": "{0} *= {1};",
-    "max": "{0} = lamina::max({0}, {1});",
-    "min": "{0} = lamina::min({0}, {1});",
-    "any": "{0} |= {1};",
-    "all": "{0} &= {1};",
-}
-_START = {"sum": "0", "prod": "1", "any": "0", "all": "1"}
-_PRAGMA = {"sum": "+", "prod": "*", "max": "lamina_max", "min": "lamina_min", "any": "|", "all": "&"}
+from .values import STORAGE_TYPES
 
 
 @dataclass(frozen=True)
@@ -73,115 +45,8 @@ def kernel_source(schedule: Schedule, step: KernelStep) -> KernelSource:
     return _Kernel(schedule, step).emit()
 
 
-class _Kernel:
-    def __init__(self, schedule: Schedule, step: KernelStep) -> None:
-        self.schedule = schedule
-        self.step = step
-        self.double = schedule.compute == "f64"
-        self.nodes: Sequence[Node] = schedule.nodes
-        self.lengths = schedule.lengths
-        self.leaves = step.leaves
-        self.nest = plan_nest(self.nodes, tuple(self.lengths), self.leaves, step.stores)
-        assert not self.nest.cut and not self.nest.deferred
-        self.names = Names()
-        self.out = Lines()
-        self.accesses: dict[int, Access] = {}
-        self.sources: dict[int, str] = {}
-        for number in self.nest.cone:
-            place = leaf_place(self.nodes, self.leaves, number)
-            if place is not None:
-                self.accesses[number] = access(place, schedule.buffers)
-                self.sources[number] = place.buffer
-        self.store_accesses = [access(store.place, schedule.buffers) for store in step.stores]
-        everything = [*self.accesses.values(), *self.store_accesses]
-        nodes, lengths = self.nodes, dict(self.lengths)
-        self.outer = merged_loops(self.nest.outer, self.nest, nodes, lengths, everything)
-        self.inner = merged_loops(self.nest.inner, self.nest, nodes, lengths, everything)
-        if not self.nest.row and self.outer and self.inner:
-            # without rows the innermost outer loop may join the innermost one
-            joined = merged_loops(self.nest.order, self.nest, nodes, lengths, everything)
-            self.outer, self.inner = joined[:-1], joined[-1:]
-        self.row = self.nest.row
-        self.column = self.nest.column
-        self.text_of: dict[int, str] = {}
-        self.used_lengths: dict[str, None] = {}
-        self.outer_axes = {axis for loop in self.outer for axis in loop.axes}
-        self.row_offsets: dict[int, Length] = {}
-        self.column_offsets: dict[int, Length] = {}
-        self.uses: dict[int, int] = {}
-        self.deepest: dict[int, int] = {}
-        self.quoted: set[str] = set()
-        self.lanes = self._use_lanes()
-        self.scratch = self._scratch()
-
-    # ------------------------------------------------------------------------------------------------ scratch memory
-
-    def _use_lanes(self) -> bool:
-        """Whether sums over rows are gathered in vectors of lanes kept across rows.
-
-        Worth it where the innermost loop is all that a row has: a sum across a vector's lanes at the end of each short loop would
-        cost as much as the loop. Only for a small, known number of results.
-        """
-        if self.row or not self.column or not self.outer or not self.inner:
-            return False
-        loop = self.inner[-1]
-        count = sum((self._points(self.nodes[n].axes) for n in self.column), sympy.Integer(0))
-        if not count.is_Integer or int(count) > MOST_LANES:
-            return False
-        return all(
-            self.nodes[n].attribute("operation") == "sum"
-            and self.nodes[n].kind == "real"
-            and set(loop.axes) <= set(self.nodes[n].attribute("over"))
-            for n in self.column
-        )
-
-    def _scratch(self) -> Length:
-        """Words of scratch a thread: partial results of column reductions, then rows of reductions that keep inner axes."""
-        words: Length = sympy.Integer(0)
-        for number in self.column:
-            self.column_offsets[number] = words
-            words = words + self._points(self.nodes[number].axes)
-        for number in self.row:
-            kept = self._kept_inner(number)
-            if kept:
-                self.row_offsets[number] = words
-                words = words + self._points(kept)
-        if self.lanes:
-            words = words * (1 + LANE_WORDS)  # the totals, then the lanes of each
-        return words
-
-    def _points(self, axes: Sequence[str]) -> Length:
-        product: Length = sympy.Integer(1)
-        for axis in axes:
-            product = product * self.lengths[axis]
-        return product
-
-    def _kept_inner(self, number: int) -> tuple[str, ...]:
-        return tuple(axis for axis in self.nodes[number].axes if axis not in self.outer_axes)
-
-    # ------------------------------------------------------------------------------------------------ text helpers
-
-    def length(self, length: Length) -> str:
-        for symbol in sorted(length.free_symbols, key=lambda s: s.name):
-            self.used_lengths.setdefault(symbol.name)
-        return cpp_length(length)
-
-    def offset(self, each: Access, loops: Sequence[Loop], extra: Length | None = None) -> str:
-        terms = []
-        for loop in loops:
-            stride = each.stride(loop.step_axis)
-            if stride == 0:
-                continue
-            terms.append(loop.variable if stride == 1 else f"{loop.variable} * {self.length(stride)}")
-        constant = each.offset if extra is None else each.offset + extra
-        if constant != 0 or not terms:
-            terms.append(self.length(constant))
-        return " + ".join(terms)
-
-    def pointer(self, buffer: str) -> str:
-        return f"at_{identifier(buffer)}"
-
-    # ------------------------------------------------------------------------------------------------ the function
+class _Kernel(ReductionWriter):
+    """The text of a whole kernel function."""
 
     def emit(self) -> KernelSource:
         body = Lines()
@@ -261,17 +126,6 @@ class _Kernel:
             out.add("flush();")
         out.close()
 
-    def _start_lanes(self) -> None:
-        out = self.out
-        totals = self.scratch / (1 + LANE_WORDS)
-        lanes = LANES["f64" if self.double else "f32"]
-        out.add(f"constexpr int64_t lanes = {lanes}, totals = {self.length(totals)};")
-        out.add("Real* __restrict own_lanes = reinterpret_cast<Real*>(own + totals);")
-        out.add("int64_t gathered = 0;")
-        out.add("lamina::fill(own, totals, double(0));")
-        out.add("lamina::fill(own_lanes, totals * lanes, Real(0));")
-        out.add("const auto flush = [&] { lamina::flush_lanes<lanes>(own, own_lanes, totals), gathered = 0; };")
-
     def _rows(self) -> None:
         """The outer loops over the thread's share of points: the last as a loop, those before it flattened and decoded once a
         run."""
@@ -304,39 +158,11 @@ class _Kernel:
         self._gathered("(high - low)")
         out.close()
 
-    def _gathered(self, rows: str) -> None:
-        """In a nest with lanes: empties them into the totals before they have gathered too many terms."""
-        if self.lanes:
-            self.out.add(f"gathered += {rows} * {self.length(self.inner[-1].length)};")
-            self.out.add(f"if (gathered >= {LANE_TERMS} * lanes) flush();")
-
-    def _start_array(self, number: int, offset: Length, axes: Sequence[str]) -> None:
-        node = self.nodes[number]
-        start = self._start_value(node, ACCUMULATORS[node.kind])
-        base = f"own + {self.length(offset)}" if offset != 0 else "own"
-        target = base if node.kind == "real" else f"reinterpret_cast<int64_t*>({base})"
-        self.out.add(f"lamina::fill({target}, {self.length(self._points(axes))}, {start});")
-
-    def _start_value(self, node: Node, kind: str) -> str:
-        operation = node.attribute("operation")
-        if operation in ("max", "min"):
-            sign = "-" if operation == "max" else ""
-            if node.kind == "real":
-                return f"{kind}({sign}__builtin_inf())"
-            return "INT64_MIN" if operation == "max" else "INT64_MAX"
-        return f"{kind}({_START[operation]})"
-
-    # ------------------------------------------------------------------------------------------------ one row
-
     def _row(self) -> None:
         self._row_values(0)
         for stage in range(self.nest.stages):
             self._stage(stage)
             self._row_values(stage + 1)
-
-    def _inside_row(self, number: int) -> bool:
-        """Whether a value varies along an inner loop."""
-        return any(axis not in self.outer_axes for axis in self.nodes[number].axes)
 
     def _row_values(self, level: int) -> None:
         """Values of the row known once `level` stages are done, the column sums gathered from them and the stores made once a
@@ -437,11 +263,6 @@ class _Kernel:
             self.deepest[root] = len(self.inner) - 1
         return sorted(seen)
 
-    def _depth(self, number: int) -> int:
-        """The innermost inner loop a value varies along; -1 for none."""
-        axes = set(self.nodes[number].axes)
-        return max((position for position, loop in enumerate(self.inner) if axes & set(loop.axes)), default=-1)
-
     def _values_at(self, needed: Sequence[int], depth: int) -> None:
         for number in needed:
             if max(self._depth(number), 0) == depth and number not in self.text_of:
@@ -477,7 +298,7 @@ class _Kernel:
             node = self.nodes[number]
             kind = "Real" if node.kind == "real" else "int64_t"
             out.add(f"{kind} part_{number} = {self._start_value(node, kind)};")
-            clauses.setdefault(_PRAGMA[node.attribute("operation")], []).append(f"part_{number}")
+            clauses.setdefault(PRAGMA[node.attribute("operation")], []).append(f"part_{number}")
         text = "".join(f" reduction({operator} : {', '.join(parts)})" for operator, parts in clauses.items())
         out.add(f"#pragma omp simd{text}")
         out.open(f"for (int64_t {variable} = {low}; {variable} < {high}; ++{variable})")
@@ -533,11 +354,6 @@ class _Kernel:
                 f"for (int64_t lane = 0; lane < lanes; ++lane) own_lanes[({places[number]}) * lanes + lane] = part_{number}[lane];"
             )
 
-    def _lane_place(self, number: int) -> str:
-        axes = self.nodes[number].axes
-        loops = [loop for loop in self.outer if set(loop.axes) <= set(axes)]
-        return self.offset(self._array_access(axes), loops, self.column_offsets[number])
-
     def _point(
         self, needed: Sequence[int], reductions: Sequence[int], columns: Sequence[int], stores: Sequence[tuple[Store, Access]]
     ) -> None:
@@ -548,163 +364,3 @@ class _Kernel:
         for store, each in stores:
             self._store(store, each, self.text_of[store.node])
         self.out.close()
-
-    def _accumulate(self, number: int, target: str, value: str) -> None:
-        node = self.nodes[number]
-        body = self.nodes[node.operands[0]]
-        operation = node.attribute("operation")
-        if body.kind == "bool" and operation in ("any", "all"):
-            value = f"int64_t({bare(value)})"
-        elif body.kind != node.kind:
-            value = f"{CPP_TYPES[node.kind]}({bare(value)})"
-        self.out.add(_COMBINE[operation].format(target, bare(value)))
-
-    def _fold(self, number: int, value: str) -> None:
-        """Adds a register or a row's value to the running result of a reduction."""
-        node = self.nodes[number]
-        kind = ACCUMULATORS[node.kind]
-        if number in self.column:
-            target = self._array_element(number, self.column_offsets[number], node.axes)
-        elif number in self.row_offsets:
-            target = self._array_element(number, self.row_offsets[number], self._kept_inner(number))
-        else:
-            target = f"total_{number}"
-        self.out.add(_COMBINE[node.attribute("operation")].format(target, f"{kind}({bare(value)})"))
-
-    def _array_access(self, axes: Sequence[str]) -> Access:
-        strides = []
-        step: Length = sympy.Integer(1)
-        for axis in reversed(axes):
-            strides.append((axis, step))
-            step = step * self.lengths[axis]
-        return Access(tuple(strides), sympy.Integer(0))
-
-    def _array_element(self, number: int, offset: Length, axes: Sequence[str]) -> str:
-        each = self._array_access(axes)
-        place = self.offset(each, [loop for loop in (*self.outer, *self.inner) if set(loop.axes) <= set(axes)], offset)
-        array = "own" if self.nodes[number].kind == "real" else "reinterpret_cast<int64_t*>(own)"
-        return f"{array}[{place}]"
-
-    # ------------------------------------------------------------------------------------------------ values
-
-    def _define(self, number: int, *, single: bool) -> None:
-        """Makes the value's text: inlined where it is used once, else a named constant."""
-        if number in self.text_of:
-            return
-        node = self.nodes[number]
-        if node.op == "const":
-            self.text_of[number] = literal(node.attribute("value"))
-            return
-        text = self._value(number)
-        if single and node.name is None and len(text) <= 90 and number not in self.sources:
-            self.text_of[number] = text
-            return
-        stem = node.name or "t"
-        if number in self.sources:  # a[G, 2] is a_2
-            place = leaf_place(self.nodes, self.leaves, number)
-            fixed = [str(i.offset) for i in place.indices if isinstance(i, Affine) and not i.terms] if place is not None else []
-            stem = "_".join([self.sources[number], *fixed])
-        name = self.names.fresh(identifier(stem), number)
-        self._quote(node)
-        self.out.add(f"const {CPP_TYPES[node.kind]} {name} = {bare(text)};")
-        self.text_of[number] = name
-
-    def _quote(self, node: Node) -> None:
-        """The line of the specification that a named value comes from, before the first statement for it."""
-        line = node.span.text if node.span is not None and node.name is not None and node.op != "read" else ""
-        if line and line not in self.quoted:
-            self.quoted.add(line)
-            self.out.add(f"// {line}")
-
-    def _value(self, number: int) -> str:
-        node = self.nodes[number]
-        if node.op == "index":
-            axis = node.attribute("axis")
-            for loop in (*self.outer, *self.inner):
-                if loop.axes == (axis,):
-                    return loop.variable
-            raise AssertionError(f"the loop over {axis} was merged")
-        if node.op == "length":
-            return self.length(node.attribute("length"))
-        if number in self.row:  # a reduction that keeps inner axes, read back from the row's scratch
-            element = self._array_element(number, self.row_offsets[number], self._kept_inner(number))
-            return f"{CPP_TYPES[node.kind]}({element})"
-        if number in self.accesses:
-            buffer = self.schedule.buffers[self.sources[number]]
-            place = self.offset(self.accesses[number], (*self.outer, *self.inner))
-            text = f"{self.pointer(buffer.name)}[{place}]"
-            kind = CPP_TYPES[node.kind]
-            return text if buffer.dtype in ("compute", "i64", "bool") else f"lamina::convert<{kind}>({text})"
-        kinds = [self.nodes[operand].kind for operand in node.operands]
-        operands = [self.text_of[operand] for operand in node.operands]
-        exponent = None
-        slot = {"pow": 1, "bspline": 0}.get(node.op)
-        if slot is not None:
-            order = self.nodes[node.operands[slot]]
-            if order.op == "const" and order.kind == "int":
-                exponent = order.attribute("value")
-        return expression(node, operands, kinds, exponent)
-
-    # ------------------------------------------------------------------------------------------------ stores
-
-    def _store(self, store: Store, each: Access, value: str) -> None:
-        place = self.offset(each, (*self.outer, *self.inner))
-        self._write(store, f"{self.pointer(store.place.buffer)}[{place}]", value)
-
-    def _write(self, store: Store, target: str, value: str) -> None:
-        dtype = self.schedule.buffers[store.place.buffer].dtype
-        kind = self.nodes[store.node].kind
-        text = bare(value)
-        if dtype != {"real": "compute", "int": "i64", "bool": "bool"}[kind]:
-            text = f"lamina::convert<{STORAGE_TYPES[dtype]}>({text})"
-        self.out.add(f"{target} {'+=' if store.accumulate else '='} {text};")
-
-    def _store_array(self, store: Store, each: Access) -> None:
-        """A row reduction that keeps inner axes: its scratch row to its place."""
-        out = self.out
-        kept = self._kept_inner(store.node)
-        loops = [Loop((axis,), f"j_{identifier(axis)}", self.lengths[axis]) for axis in kept]
-        for loop in loops:
-            out.open(f"for (int64_t {loop.variable} = 0; {loop.variable} < {self.length(loop.length)}; ++{loop.variable})")
-        element = self.offset(self._array_access(kept), loops, self.row_offsets[store.node])
-        place = self.offset(each, (*self.outer, *loops))
-        kind = CPP_TYPES[self.nodes[store.node].kind]
-        array = "own" if self.nodes[store.node].kind == "real" else "reinterpret_cast<int64_t*>(own)"
-        self._write(store, f"{self.pointer(store.place.buffer)}[{place}]", f"{kind}({array}[{element}])")
-        for _ in loops:
-            out.close()
-
-    def _combine_columns(self) -> None:
-        """After the region: the threads' partial results, added in thread order, to their places."""
-        out = self.out
-        groups: dict[tuple[str, ...], list[int]] = {}
-        for number in self.column:
-            groups.setdefault(self.nodes[number].axes, []).append(number)
-        for axes, group in groups.items():
-            loops = [Loop((axis,), f"i_{identifier(axis)}", self.lengths[axis]) for axis in axes]
-            for position, loop in enumerate(loops):
-                points = self._points(axes)
-                if position == 0 and not (points.is_Integer and int(points) <= 16384):
-                    out.add(f"#pragma omp parallel for num_threads(team) if ({self.length(points)} > 16384)")
-                out.open(f"for (int64_t {loop.variable} = 0; {loop.variable} < {self.length(loop.length)}; ++{loop.variable})")
-            if not loops:
-                out.open("")
-            for number in group:
-                self._combine(number, loops)
-            for _ in range(max(len(loops), 1)):
-                out.close()
-
-    def _combine(self, number: int, loops: Sequence[Loop]) -> None:
-        out = self.out
-        node = self.nodes[number]
-        kind = ACCUMULATORS[node.kind]
-        array = "scratch" if node.kind == "real" else "reinterpret_cast<const int64_t*>(scratch)"
-        place = self.offset(self._array_access(node.axes), loops, self.column_offsets[number])
-        out.add(f"{kind} total_{number} = {self._start_value(node, kind)};")
-        element = f"{array}[member * scratch_stride + {place}]"
-        combine = _COMBINE[node.attribute("operation")].format(f"total_{number}", element)
-        out.add(f"for (int64_t member = 0; member < joined; ++member) {combine}")
-        for store, each in zip(self.step.stores, self.store_accesses, strict=True):
-            if store.node == number:
-                target = f"{self.pointer(store.place.buffer)}[{self.offset(each, loops)}]"
-                self._write(store, target, f"{CPP_TYPES[node.kind]}(total_{number})")

@@ -23,8 +23,9 @@ from ..schedule.partition import schedule
 from ..schedule.program import Argument, Program, Signature
 from ..schedule.steps import KernelStep, Place, ProductStep, Schedule, TileLoop
 from .access import access, stride_variable
-from .kernel import STORAGE_TYPES, KernelSource, kernel_source
+from .kernel import KernelSource, kernel_source
 from .lengths import cpp_length, identifier, python_length
+from .values import STORAGE_TYPES
 from .version import VERSION
 
 _HEADERS = ("math_base.hpp", "math_double.hpp", "math_float.hpp", "math_special.hpp", "storage.hpp", "loops.hpp")

@@ -1,0 +1,185 @@
+"""Values of a kernel as C++ text: what is read, computed, named or inlined.
+
+In: a kernel step of a schedule. Out: `ValueWriter`, the ground of the kernel writer: the nest, its loops and accesses, and any
+value's text. Holds: a value is named in the innermost loop that it varies along; used once in that loop, it is inlined instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sympy
+
+from ..ir.graph import Affine, Node
+from ..lang.checked import Length
+from ..schedule.nest import leaf_place, plan_nest
+from ..schedule.steps import KernelStep, Schedule
+from .access import Access, access
+from .expressions import CPP_TYPES, bare, expression, literal
+from .lengths import cpp_length, identifier
+from .loops import Loop, merged_loops
+from .names import Names
+from .text import Lines
+
+STORAGE_TYPES = {
+    "f64": "double",
+    "f32": "float",
+    "f16": "lamina::f16",
+    "bf16": "lamina::bf16",
+    "i64": "int64_t",
+    "i32": "int32_t",
+    "bool": "bool",
+    "compute": "Real",
+}
+
+
+class ValueWriter:
+    """The nest of a kernel step, and the text of its values."""
+
+    def __init__(self, schedule: Schedule, step: KernelStep) -> None:
+        self.schedule = schedule
+        self.step = step
+        self.double = schedule.compute == "f64"
+        self.nodes: Sequence[Node] = schedule.nodes
+        self.lengths = schedule.lengths
+        self.leaves = step.leaves
+        self.nest = plan_nest(self.nodes, tuple(self.lengths), self.leaves, step.stores)
+        assert not self.nest.cut and not self.nest.deferred
+        self.names = Names()
+        self.out = Lines()
+        self.accesses: dict[int, Access] = {}
+        self.sources: dict[int, str] = {}
+        for number in self.nest.cone:
+            place = leaf_place(self.nodes, self.leaves, number)
+            if place is not None:
+                self.accesses[number] = access(place, schedule.buffers)
+                self.sources[number] = place.buffer
+        self.store_accesses = [access(store.place, schedule.buffers) for store in step.stores]
+        everything = [*self.accesses.values(), *self.store_accesses]
+        nodes, lengths = self.nodes, dict(self.lengths)
+        self.outer = merged_loops(self.nest.outer, self.nest, nodes, lengths, everything)
+        self.inner = merged_loops(self.nest.inner, self.nest, nodes, lengths, everything)
+        if not self.nest.row and self.outer and self.inner:
+            # without rows the innermost outer loop may join the innermost one
+            joined = merged_loops(self.nest.order, self.nest, nodes, lengths, everything)
+            self.outer, self.inner = joined[:-1], joined[-1:]
+        self.row = self.nest.row
+        self.column = self.nest.column
+        self.text_of: dict[int, str] = {}
+        self.used_lengths: dict[str, None] = {}
+        self.outer_axes = {axis for loop in self.outer for axis in loop.axes}
+        self.row_offsets: dict[int, Length] = {}
+        self.column_offsets: dict[int, Length] = {}
+        self.uses: dict[int, int] = {}
+        self.deepest: dict[int, int] = {}
+        self.quoted: set[str] = set()
+
+    def _points(self, axes: Sequence[str]) -> Length:
+        product: Length = sympy.Integer(1)
+        for axis in axes:
+            product = product * self.lengths[axis]
+        return product
+
+    def _kept_inner(self, number: int) -> tuple[str, ...]:
+        return tuple(axis for axis in self.nodes[number].axes if axis not in self.outer_axes)
+
+    def length(self, length: Length) -> str:
+        for symbol in sorted(length.free_symbols, key=lambda s: s.name):
+            self.used_lengths.setdefault(symbol.name)
+        return cpp_length(length)
+
+    def offset(self, each: Access, loops: Sequence[Loop], extra: Length | None = None) -> str:
+        terms = []
+        for loop in loops:
+            stride = each.stride(loop.step_axis)
+            if stride == 0:
+                continue
+            terms.append(loop.variable if stride == 1 else f"{loop.variable} * {self.length(stride)}")
+        constant = each.offset if extra is None else each.offset + extra
+        if constant != 0 or not terms:
+            terms.append(self.length(constant))
+        return " + ".join(terms)
+
+    def pointer(self, buffer: str) -> str:
+        return f"at_{identifier(buffer)}"
+
+    def _inside_row(self, number: int) -> bool:
+        """Whether a value varies along an inner loop."""
+        return any(axis not in self.outer_axes for axis in self.nodes[number].axes)
+
+    def _depth(self, number: int) -> int:
+        """The innermost inner loop a value varies along; -1 for none."""
+        axes = set(self.nodes[number].axes)
+        return max((position for position, loop in enumerate(self.inner) if axes & set(loop.axes)), default=-1)
+
+    def _define(self, number: int, *, single: bool) -> None:
+        """Makes the value's text: inlined where it is used once, else a named constant."""
+        if number in self.text_of:
+            return
+        node = self.nodes[number]
+        if node.op == "const":
+            self.text_of[number] = literal(node.attribute("value"))
+            return
+        text = self._value(number)
+        if single and node.name is None and len(text) <= 90 and number not in self.sources:
+            self.text_of[number] = text
+            return
+        stem = node.name or "t"
+        if number in self.sources:  # a[G, 2] is a_2
+            place = leaf_place(self.nodes, self.leaves, number)
+            fixed = [str(i.offset) for i in place.indices if isinstance(i, Affine) and not i.terms] if place is not None else []
+            stem = "_".join([self.sources[number], *fixed])
+        name = self.names.fresh(identifier(stem), number)
+        self._quote(node)
+        self.out.add(f"const {CPP_TYPES[node.kind]} {name} = {bare(text)};")
+        self.text_of[number] = name
+
+    def _quote(self, node: Node) -> None:
+        """The line of the specification that a named value comes from, before the first statement for it."""
+        line = node.span.text if node.span is not None and node.name is not None and node.op != "read" else ""
+        if line and line not in self.quoted:
+            self.quoted.add(line)
+            self.out.add(f"// {line}")
+
+    def _value(self, number: int) -> str:
+        node = self.nodes[number]
+        if node.op == "index":
+            axis = node.attribute("axis")
+            for loop in (*self.outer, *self.inner):
+                if loop.axes == (axis,):
+                    return loop.variable
+            raise AssertionError(f"the loop over {axis} was merged")
+        if node.op == "length":
+            return self.length(node.attribute("length"))
+        if number in self.row:  # a reduction that keeps inner axes, read back from the row's scratch
+            element = self._array_element(number, self.row_offsets[number], self._kept_inner(number))
+            return f"{CPP_TYPES[node.kind]}({element})"
+        if number in self.accesses:
+            buffer = self.schedule.buffers[self.sources[number]]
+            place = self.offset(self.accesses[number], (*self.outer, *self.inner))
+            text = f"{self.pointer(buffer.name)}[{place}]"
+            kind = CPP_TYPES[node.kind]
+            return text if buffer.dtype in ("compute", "i64", "bool") else f"lamina::convert<{kind}>({text})"
+        kinds = [self.nodes[operand].kind for operand in node.operands]
+        operands = [self.text_of[operand] for operand in node.operands]
+        exponent = None
+        slot = {"pow": 1, "bspline": 0}.get(node.op)
+        if slot is not None:
+            order = self.nodes[node.operands[slot]]
+            if order.op == "const" and order.kind == "int":
+                exponent = order.attribute("value")
+        return expression(node, operands, kinds, exponent)
+
+    def _array_access(self, axes: Sequence[str]) -> Access:
+        strides = []
+        step: Length = sympy.Integer(1)
+        for axis in reversed(axes):
+            strides.append((axis, step))
+            step = step * self.lengths[axis]
+        return Access(tuple(strides), sympy.Integer(0))
+
+    def _array_element(self, number: int, offset: Length, axes: Sequence[str]) -> str:
+        each = self._array_access(axes)
+        place = self.offset(each, [loop for loop in (*self.outer, *self.inner) if set(loop.axes) <= set(axes)], offset)
+        array = "own" if self.nodes[number].kind == "real" else "reinterpret_cast<int64_t*>(own)"
+        return f"{array}[{place}]"
