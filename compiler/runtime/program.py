@@ -18,7 +18,6 @@ from torch import Tensor
 
 from ..schedule.program import Argument, Program
 from .execute import TORCH_DTYPES, Bound, Call, collapsed_strides
-from .gemm import services
 
 _LEADING = "n['...']"
 # What an expression of a program may use besides `n` and `threads`.
@@ -31,7 +30,7 @@ class NativeExecutable:
     def __init__(self, program: Program, library: ctypes.CDLL) -> None:
         self.program = program
         self.function = getattr(library, program.symbol)
-        self.function.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int64, ctypes.c_void_p)
+        self.function.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int64)
         self.function.restype = None
         self.input_arguments = program.with_role("input")
         self.output_arguments = program.with_role("output")
@@ -84,7 +83,7 @@ class NativeExecutable:
         integers = self._integers(tensors, bound)
         results = [(self.shape(argument, bound), TORCH_DTYPES[argument.dtype]) for argument in self.output_arguments]
         layouts = [(shape, _contiguous_strides(shape), dtype) for shape, dtype in results]
-        function, address = self.function, services().address
+        function = self.function
         empty_strided, empty, get_threads = torch.empty_strided, torch.empty, torch.get_num_threads
         scratch: dict[int, list[tuple[int, torch.dtype]]] = {}
         pack = struct.Struct(f"{len(self.program.arguments)}P").pack
@@ -103,7 +102,7 @@ class NativeExecutable:
                 room = [empty(size, dtype=dtype) for size, dtype in sizes]
                 for tensor in room:
                     pointers.append(tensor.data_ptr())
-            function(pack(*pointers), integers, threads, address)
+            function(pack(*pointers), integers, threads)
             return outputs
 
         return call
@@ -116,10 +115,10 @@ class NativeExecutable:
         room = [torch.empty(size, dtype=dtype) for size, dtype in self._scratch(bound, threads)]
         kept = [*tensors, *outputs, *room]
         pointers = struct.pack(f"{len(kept)}P", *(tensor.data_ptr() for tensor in kept))
-        integers, function, address = self._integers(tensors, bound), self.function, services().address
+        integers, function = self._integers(tensors, bound), self.function
 
         def run() -> None:
-            function(pointers, integers, threads, address)
+            function(pointers, integers, threads)
 
         # the tensors live as long as the function that runs on their memory
         run.tensors = kept  # type: ignore[attr-defined]

@@ -73,12 +73,12 @@ class Argument:
 class Program:
     """A complete translation unit with one entry point:
 
-        extern "C" void SYMBOL(void* const* data, const int64_t* integers, int64_t threads, const void* const* services)
+        extern "C" void SYMBOL(void* const* data, const int64_t* integers, int64_t threads)
 
     `data`: the arguments' addresses, in the order of `arguments`: the graph's inputs, then the outputs, then temporaries.
     `integers`: the values of the expressions `integers` over `n`, then one element stride for each (input, dimension) of
-    `strides`, `...` counting as one dimension. `services[0]` is sgemm and `services[1]` dgemm, column-major Fortran BLAS with
-    64-bit integers. `report`: (title, text) pairs for whoever reads the report.
+    `strides`, `...` counting as one dimension. `threads`: how many may work on it.
+    `report`: (title, text) pairs for whoever reads the report.
     """
 
     name: str

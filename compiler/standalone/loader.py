@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..runtime.gemm import services
 from ..runtime.openmp import openmp
 
 _DTYPES = {
@@ -48,7 +47,7 @@ class _Program:
         openmp()  # torch's own runtime has to be loaded before a library that needs one
         library = ctypes.CDLL(str(folder / described["library"]))
         self.function = getattr(library, described["symbol"])
-        self.function.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int64, ctypes.c_void_p)
+        self.function.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int64)
         self.function.restype = None
         arguments = described["arguments"]
         self.inputs = [argument for argument in arguments if argument[1] == "input"]
@@ -67,7 +66,7 @@ class _Program:
         everything = [*tensors, *outputs, *room]
         pointers = struct.pack(f"{len(everything)}P", *(tensor.data_ptr() for tensor in everything))
         integers = struct.pack(f"{len(self.integers)}q", *(_value(text, values) for text in self.integers))
-        self.function(pointers, integers, threads, services().address)
+        self.function(pointers, integers, threads)
         return outputs
 
     def _shape(self, argument: list[Any], values: dict[str, int], leading: Sequence[int]) -> list[int]:

@@ -22,7 +22,7 @@ from ..runtime.toolchain import toolchain
 
 FORMAT = 1
 # The modules of this package and of the runtime that the folder takes along, by their names there.
-_MODULES = (("standalone", "loader.py"), ("runtime", "gemm.py"), ("runtime", "openmp.py"))
+_MODULES = (("standalone", "loader.py"), ("runtime", "openmp.py"))
 _PACKAGE = '''"""The layer {name}, compiled by Lamina. Needs torch alone.
 
     from {folder} import layer

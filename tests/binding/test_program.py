@@ -15,13 +15,12 @@ from lamina.schedule.program import Argument, InputSignature, Program, Signature
 SCALE = r"""
 #include <cstdint>
 extern "C" __attribute__((visibility("default"))) void scale(
-    void* const* data, const int64_t* integers, int64_t threads, const void* const* services) {
+    void* const* data, const int64_t* integers, int64_t threads) {
   const float* x = static_cast<const float*>(data[0]);
   const float* s = static_cast<const float*>(data[1]);
   float* y = static_cast<float*>(data[2]);
   float* row = static_cast<float*>(data[3]);
   const int64_t rows = integers[0], columns = integers[1], outer = integers[2], inner = integers[3];
-  if (services[0] == nullptr || services[1] == nullptr) return;
   (void)threads;
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t c = 0; c < columns; ++c) row[c] = x[r * outer + c * inner] * s[c];
@@ -45,20 +44,6 @@ PROGRAM = Program(
     strides=(("x", 0), ("x", 1)),
     report=(("loops", "two"),),
 )
-# C = A B by the product handed in, so that services[1] is called as a program calls it.
-PRODUCT = r"""
-#include <cstdint>
-typedef void (*gemm)(const char*, const char*, const int64_t*, const int64_t*, const int64_t*, const double*, const double*,
-                     const int64_t*, const double*, const int64_t*, const double*, double*, const int64_t*);
-extern "C" __attribute__((visibility("default"))) void product(
-    void* const* data, const int64_t* integers, int64_t, const void* const* services) {
-  const int64_t m = integers[0], k = integers[1], n = integers[2];
-  const double one = 1, zero = 0;
-  // row-major C = A B is column-major C' = B' A'
-  reinterpret_cast<gemm>(const_cast<void*>(services[1]))("N", "N", &n, &m, &k, &one, static_cast<const double*>(data[1]), &n,
-      static_cast<const double*>(data[0]), &k, &zero, static_cast<double*>(data[2]), &n);
-}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -124,29 +109,6 @@ def test_threads_share_a_prepared_call(executable: NativeExecutable) -> None:
     for worker in workers:
         worker.join()
     assert not wrong
-
-
-def test_a_program_calls_the_product_it_is_handed(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("LAMINA_CACHE", str(tmp_path))
-    program = Program(
-        "product",
-        "forward",
-        "cpp",
-        PRODUCT,
-        "product",
-        (
-            Argument("a", "input", "f64", ("n['M']", "n['K']")),
-            Argument("b", "input", "f64", ("n['K']", "n['N']")),
-            Argument("c", "output", "f64", ("n['M']", "n['N']")),
-        ),
-        ("n['M']", "n['K']", "n['N']"),
-        (),
-        (),
-    )
-    a, b = torch.randn(5, 7, dtype=torch.float64), torch.randn(7, 3, dtype=torch.float64)
-    built = NativeExecutable(program, native.library(program.source, program.name))
-    (c,) = built.prepare([a, b], Bound({"M": 5, "K": 7, "N": 3}, ()))([a, b])
-    torch.testing.assert_close(c, a @ b)
 
 
 def test_program_and_signature_survive_json() -> None:
