@@ -1,6 +1,6 @@
 """Reductions and stores of a kernel as C++ text.
 
-In: what `ValueWriter` holds. Out: `ReductionWriter`: registers, totals, lanes, partial results of sums, and where values are stored.
+In: what `ValueWriter` holds. Out: `ReductionWriter`: registers, totals, lanes, partials of sums, and where values are stored.
 
 A sum is gathered in a register over the innermost loop, then added to a float64 total, so that its error does not grow with the
 length. Sums over rows go to one partial result a thread and are added up in thread order: the result depends on the number of
