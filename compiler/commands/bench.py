@@ -66,6 +66,8 @@ def print_measurements(name: str, measured: list[Measurement]) -> None:
             ratio = "" if candidate in (LAYER, COPY) else f"{seconds / own:.2f} x the time of lamina"
             rows.append((each.name, candidate, f"{seconds * 1e3:.3f} ms", f"{each.moved / seconds / 1e9:.1f} GB/s", ratio))
     print_table(("pass", "what", "median", "bandwidth", ""), rows)
+    if len(measured) == 1:
+        typer.echo("no backward pass: the layer has no gradients, or the target cannot compile them")
     for each in measured:
         share = f"{each.bandwidth_share:.0%} of the bandwidth of a copy"
         typer.echo(f"{each.name}: {readable_size(each.moved)} read and written at {share} of as many bytes")

@@ -25,7 +25,7 @@ def inspect(
     stage: Annotated[str, typer.Argument(metavar="STAGE", help=f"One of {', '.join(STAGES)}.")],
     layer: LayerOption = None,
     size: SizesOption = None,
-    direction: Annotated[str, typer.Option(help="forward, backward or second (graph, plan, source, asm).")] = "forward",
+    direction: Annotated[str, typer.Option(help="forward, backward, second, training_forward or training_backward.")] = "forward",
     level: Annotated[str, typer.Option(help="Of the graph: layer (as written) or math (structure recognised).")] = "math",
     dot: Annotated[bool, typer.Option("--dot", help="The graph in Graphviz's language.")] = False,
     dtype: Annotated[str, typer.Option(help="f32, f64, bf16 or f16: what the tensors declared float are stored as.")] = "f32",
@@ -54,11 +54,11 @@ def inspect(
 
 
 def _check_options(stage: str, direction: str, level: str, dtype: str, dot: bool) -> None:
-    from ..report.stages import DIRECTIONS, DTYPES
+    from ..report.stages import DTYPES, EVERY_DIRECTION
 
     choices = (
         ("STAGE", stage, STAGES),
-        ("--direction", direction, DIRECTIONS),
+        ("--direction", direction, EVERY_DIRECTION),
         ("--level", level, LEVELS),
         ("--dtype", dtype, DTYPES),
     )

@@ -23,8 +23,13 @@ from ..schedule.program import InputSignature, Program, Signature
 from ..schedule.steps import Schedule
 
 DIRECTIONS = ("forward", "backward", "second")
+# What a training step runs where something is saved: the directions under which such programs name themselves.
+TRAINING = ("training_forward", "training_backward")
 DTYPES = ("f32", "f64", "bf16", "f16")
-_NAMES = {"second": "double_backward"}
+# The second backward pass as programs name themselves.
+_SECOND = "double_backward"
+_NAMES = {"second": _SECOND}
+EVERY_DIRECTION = (*DIRECTIONS, _SECOND, *TRAINING)
 _WITHOUT_GRADIENT = ("i64", "i32", "bool")
 _Value = TypeVar("_Value")
 
@@ -115,10 +120,18 @@ def file_of(checked: CheckedLayer) -> str:
 
 
 def stages(checked: CheckedLayer, direction: str = "forward", dtype: str = "f32") -> Stages:
-    """The stages of one direction: gradients of every floating tensor, so many times over. Errors: ArgumentError for an unknown
-    direction or dtype."""
-    _require("direction", direction, DIRECTIONS)
+    """The stages of one direction: gradients of every floating tensor, so many times over, or a part of a training step.
+
+    Errors: ArgumentError for an unknown direction or dtype, and for a part of a training step where nothing is saved for it.
+    """
+    _require("direction", direction, EVERY_DIRECTION)
     _require("dtype", dtype, DTYPES)
+    if direction in TRAINING:
+        pair = training_stages(checked, dtype)
+        if pair is None:
+            raise ArgumentError(f"layer {checked.name} saves nothing for training: a step runs its forward and backward passes")
+        return pair[TRAINING.index(direction)]
+    direction = "second" if direction == _SECOND else direction
     checked = inputs_first(checked)
 
     def make() -> Graph:

@@ -11,6 +11,7 @@ import importlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,7 +23,7 @@ from ..lang.checked import ELLIPSIS, CheckedLayer
 from ..report.assemble import moved_bytes
 from ..report.stages import stages, training_stages
 from ..runtime.execute import Bound
-from .draw import Problem, bound, draw, open_lengths
+from .draw import Problem, bound, draw, open_lengths, shape
 from .timing import Candidate, interleaved
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 LAYER, EAGER, FUSED, COMPILED, COPY = "lamina", "eager PyTorch", "PyTorch's own operation", "torch.compile", "copy"
 PASSES = ("forward", "forward + backward")
 _SHAPE = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*)=(\d+(?:[xX]\d+)*|scalar)\Z")
-# Lengths where nothing says which: large enough to leave the caches of a processor.
-_LEADING, _LENGTH = (4096,), 256
+# Lengths where nothing says which: large enough to leave the caches of a processor, but no tensor larger than this.
+_LEADING, _LENGTHS = (4096,), (256, 128, 64, 32, 16, 8)
+_LARGEST = 2**24
 # Results agree if no element is off by more than this share of the largest element of its tensor.
 _AGREEMENT = {"f32": 2e-3, "f64": 1e-6, "bf16": 0.1, "f16": 2e-2}
 
@@ -67,7 +69,7 @@ def parse_shapes(given: Sequence[str]) -> dict[str, tuple[int, ...]]:
 
 
 def problem_of(layer: Layer, shapes: Mapping[str, tuple[int, ...]]) -> Problem:
-    """The lengths that the shapes given say; without any those of the library's benchmark, or 256 where there is none.
+    """The lengths that the shapes given say; without any those of the library's benchmark; up to 256 where nothing says.
 
     Errors: ArgumentError where a name is no tensor of the layer, or a shape does not fit.
     """
@@ -75,26 +77,30 @@ def problem_of(layer: Layer, shapes: Mapping[str, tuple[int, ...]]) -> Problem:
     for name in shapes:
         if name not in interface.names:
             raise ArgumentError(f"--shape {name}: no tensor is called so; the layer's are {', '.join(interface.names)}")
-    lengths: dict[str, int] = dict.fromkeys(open_lengths(layer), _LENGTH)
+    lengths: dict[str, int] = {}
     leading: tuple[int, ...] = _LEADING
+    names = open_lengths(layer)
     if shapes:
         specs = [spec for spec in interface.inputs if spec.name in shapes]
         given = {axis for spec in specs for entry in spec.entries for axis in entry.axes}
         needed = {symbol.name for axis in interface.graph.axes if axis.name in given for symbol in axis.length.free_symbols}
         axes = [axis for axis in interface.graph.axes if {symbol.name for symbol in axis.length.free_symbols} <= needed]
         solved = solve_lengths(specs, axes, shapes)
-        lengths.update({name: value for name, value in solved.values.items() if name in lengths})
+        lengths.update({name: value for name, value in solved.values.items() if name in names})
         leading = solved.leading if solved.leading is not None else leading
     else:
         reference = _reference(layer)
         if reference is not None:
             case = reference.benchmark
-            lengths.update({name: value for name, value in {**case.lengths, **case.sizes}.items() if name in lengths})
+            lengths.update({name: value for name, value in {**case.lengths, **case.sizes}.items() if name in names})
             leading = case.leading
-    if ELLIPSIS in lengths:
-        lengths[ELLIPSIS] = 0
-    problem = Problem("", lengths, leading)
-    interface.bind([tuple(interface.shape(spec, bound(layer, problem))) for spec in interface.inputs])
+    for length in _LENGTHS:
+        chosen = {name: 0 if name == ELLIPSIS else lengths.get(name, length) for name in names}
+        problem = Problem("", chosen, leading)
+        sizes = [shape(layer, spec, problem) for spec in interface.inputs]
+        if all(prod(size) <= _LARGEST for size in sizes):
+            break
+    interface.bind(sizes)
     return problem
 
 

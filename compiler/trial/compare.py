@@ -61,7 +61,7 @@ class Comparison:
     @property
     def passed(self) -> bool:
         """Whether the error is within the limit; what the target cannot compile is not held against it."""
-        return self.error <= self.limit if self.error is not None else not self.note.startswith("failed")
+        return self.error <= self.limit if self.error is not None else not self.note.startswith("FAILED")
 
 
 def compare(layer: Layer, checked: CheckedLayer, dtypes: Sequence[str] = ("f32", "f64"), order: int = 2) -> list[Comparison]:
@@ -93,7 +93,7 @@ def _compare_one(layer: Layer, reference: Reference, problem: Problem, dtype: st
             found.append(Comparison(str(problem), "cpp", dtype, ORDERS[step], "", None, limit, note=str(refusal).splitlines()[0]))
             break
         except Exception as problem_found:  # a mistake of the compiler, which a check is there to find
-            text = f"failed: {type(problem_found).__name__}: {problem_found}"
+            text = f"FAILED: {type(problem_found).__name__}: {problem_found}"
             found.append(Comparison(str(problem), "cpp", dtype, ORDERS[step], "", None, limit, note=text))
             break
         exact = arguments.exact()

@@ -44,6 +44,16 @@ def test_graph_levels_and_directions(lamina_cli: Any) -> None:
     assert [spec.name for spec in second.inputs][-3:] == ["grad_grad_x", "grad_grad_w", "grad_grad_b"]
 
 
+def test_parts_of_a_training_step(lamina_cli: Any) -> None:
+    """Under the names by which programs say how to show them again."""
+    assert "output     saved_0[...] f32" in shown(lamina_cli, "softmax", "plan", "--direction", "training_forward")
+    assert "input      saved_0[...] f32" in shown(lamina_cli, "softmax", "plan", "--direction", "training_backward")
+    second = shown(lamina_cli, "relu", "source", "--direction", "double_backward")
+    assert second == shown(lamina_cli, "relu", "source", "--direction", "second")
+    code, _, err = lamina_cli("inspect", "relu", "plan", "--direction", "training_forward")
+    assert code == 1 and "relu saves nothing for training" in err
+
+
 def test_graph_as_a_picture(lamina_cli: Any) -> None:
     assert shown(lamina_cli, "relu", "graph", "--dot").startswith('digraph "relu" {')
 

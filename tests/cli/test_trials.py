@@ -111,3 +111,37 @@ def test_candidates_are_timed_in_turn() -> None:
     order: list[str] = []
     medians = interleaved({"one": lambda: order.append("one"), "two": lambda: order.append("two")}, 0.0)
     assert set(medians) == {"one", "two"} and order == ["one", "two"] * (len(order) // 2)
+
+
+def test_a_layer_without_compiled_gradients(lamina_cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values are compared and timed; that there are no gradients is said, and no failure."""
+    from lamina.passes.autodiff import NotDifferentiable
+
+    def refuse(*arguments: Any) -> Any:
+        raise NotDifferentiable("floor")
+
+    monkeypatch.setattr("lamina.pipeline.backward", refuse)
+    monkeypatch.setattr("lamina.pipeline.training_pair", refuse)
+    layer = ("check", "leaky_relu", "--dtype", "f32")
+    code, out, err = lamina_cli(*layer)
+    assert (code, err) == (0, "") and "left out" in out and "the derivative of floor is not known" in out
+    code, out, _ = lamina_cli("bench", "leaky_relu", "--shape", "x=10", "--seconds", "0")
+    assert code == 0 and "no backward pass" in out
+    report = lamina_cli.json("compile", "leaky_relu")
+    assert [program["direction"] for program in report["programs"]] == ["forward"]
+    assert "the derivative of floor is not known" in report["missing"][0]
+
+
+def test_an_internal_mistake_is_a_failure_not_a_traceback(lamina_cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lamina.trial import compare as module
+
+    right = module._results
+
+    def broken(layer: Any, arguments: Any, step: int) -> Any:
+        if step:
+            raise AssertionError("no nest computes this")
+        return right(layer, arguments, step)
+
+    monkeypatch.setattr(module, "_results", broken)
+    code, out, _ = lamina_cli("check", "silu", "--dtype", "f32", "--order", "1")
+    assert code == 1 and "FAILED: AssertionError: no nest computes this" in out
