@@ -14,6 +14,7 @@ from .divisions import share_reciprocals
 from .nested_sums import share_nested_sums
 from .simplify import simplify
 from .substitute import resolve_views
+from .ties import needs_same_bits
 from .unroll import recognize_and_unroll
 
 
@@ -33,6 +34,8 @@ def finish(graph: Graph) -> Graph:
     """What is done last, just before scheduling: nothing is differentiated after it, so adjoints never see reciprocals."""
     # sums before reciprocals, which would make equal factors look different
     graph = share_nested_sums(graph, _builder(graph))
+    if needs_same_bits(graph):
+        return graph  # whether a divisor is shared differs between the programs that must agree
     return share_reciprocals(graph, _builder(graph))
 
 

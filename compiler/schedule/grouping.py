@@ -26,6 +26,7 @@ class Grouping:
         self.temporary = temporary
         self.notes: list[str] = []
         self._promised: dict[int, Place] = {}
+        self._own: list[Place] = []
         self._count = 0
 
     def promise(self, number: int, place: Place) -> None:
@@ -68,10 +69,12 @@ class Grouping:
             return [step for store in stores for step in self._nest((store,))]
         if not now:  # a value of several reductions over different points: these first
             return self._after(first_reductions(nodes, self.leaves, stores[0].node), stores)
-        steps = []
-        if now:
-            steps.append(KernelStep(self._name(), tuple(now), dict(self.leaves)))
-            self.leaves.update(extra)
+        again = plan_nest(nodes, tuple(self.builder.axes), self.leaves, now)
+        if again.cut or again.deferred:  # the reductions stored besides do not fit one nest
+            steps = self._plan(now)
+        else:
+            steps = [KernelStep(self._name(), tuple(now), dict(self.leaves))]
+        self.leaves.update(extra)
         if nest.deferred:
             steps.extend(self._plan(nest.deferred))
         return steps
@@ -91,11 +94,12 @@ class Grouping:
             if store.node == number and set(store.axes) == set(node.axes) and self._full(store.place):
                 return store, store.place
         place = self._promised.get(number) or self.temporary(node.name or node.attribute("operation"), node.axes)
+        self._own.append(place)
         return Store(number, place, node.axes), place
 
     def _full(self, place: Place) -> bool:
         """Whether a place is a temporary in the compute dtype (an output may be stored with fewer bits)."""
-        return place in self._promised.values()
+        return place in self._promised.values() or place in self._own
 
     def _name(self) -> str:
         self._count += 1

@@ -186,6 +186,15 @@ def test_a_divisor_used_once_is_left_alone() -> None:
     assert ops(share_reciprocals(graph, builder(graph))) == ops(graph)
 
 
+def test_a_quotient_that_is_rounded_stays_a_quotient() -> None:
+    graph = layer("in x[B, C] param s[B] = 1 out y[B, C] = floor(x / s) out z[B, C] = select(x / s >= 1, 1, 0)")
+    shared = share_reciprocals(graph, builder(graph))
+    divisors = numpy.arange(1.0, 61.0)
+    numbers = {"x": divisors[:, None] * numpy.arange(60.0), "s": divisors}
+    for name, values in interpret(graph, numbers).items():
+        numpy.testing.assert_array_equal(interpret(shared, numbers)[name], values)
+
+
 # ---------------------------------------------------------------------------------------------------- split
 
 
