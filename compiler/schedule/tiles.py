@@ -24,7 +24,7 @@ from ..passes.recognize import nominal_length
 from .nest import cone_of, is_leaf, leaf_place
 from .steps import Buffer, KernelStep, Place, ProductStep, Step, TileLoop
 
-TILE_ELEMENTS = 2**20  # of all tiled temporaries together
+TILE_ELEMENTS = 2**19  # of all tiled temporaries of a thread together
 LEAST_TILE = 64
 WORTH_TILING = 2**21  # elements of temporaries below which whole arrays are as good
 
