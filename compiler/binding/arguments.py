@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from ..errors import ArgumentError
-from ..ir.graph import TensorSpec
+from ..ir.tensors import TensorSpec, leading_place
 from ..runtime.execute import FLOATING, STORAGE_DTYPES, TORCH_DTYPES, collapsed_strides
 from ..schedule.program import InputSignature, Signature
-from .interface import Interface, leading_place
+from .interface import Interface
 
 _ACCEPTED = {"float": FLOATING, "complex": ("c64", "c128")}
 
@@ -25,7 +25,7 @@ def arrange(interface: Interface, positional: Sequence[Any], named: Mapping[str,
     """All arguments in declared order. Errors: ArgumentError where one is missing, unknown or given twice."""
     if not named and len(positional) == len(interface.inputs):
         return tuple(positional)
-    name = interface.graph.name
+    name = interface.name
     listed = ", ".join(interface.names)
     count = f"{len(interface.inputs)} tensor{'' if len(interface.inputs) == 1 else 's'}"
     if len(positional) > len(interface.inputs):

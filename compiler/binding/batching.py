@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ..ir.tensors import leading_place
 from .functions import Function
-from .interface import leading_place
 
 Apply = Callable[[Function, Sequence[Tensor]], list[Tensor]]
 

@@ -1,29 +1,26 @@
 """From a specification to a layer.
 
-In: a specification's path, text or library name. Out: `Layer`. Holds: the text is read and checked at once; graphs of derivatives,
-programs and shared objects come when a call needs them.
+In: a specification's path, text or library name. Out: `Layer`. Holds: the text is read and checked at once, unless an earlier
+process has done so (`store.py`); graphs of derivatives, programs and shared objects come when a call needs them.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, TargetError
-from ..ir.fingerprint import fingerprint
-from ..ir.graph import Graph
-from ..lang.check import load
-from ..lang.checked import CheckedLayer
-from . import graphs
 from .functions import Functions
-from .initial import initialisers
-from .interface import Interface, conditions
+from .interface import Interface
 from .layer import Layer, from_functions
 from .source import CompiledSource
+from .store import store_of
+
+if TYPE_CHECKING:
+    from .reading import Reading
 
 TARGETS = ("auto", "cpp", "reference")
 PLANNED_TARGETS = ("triton", "cuda")
@@ -43,35 +40,48 @@ def compile(
     if target not in TARGETS:
         raise ArgumentError(f"target: expected one of {', '.join(TARGETS)}, found {target!r}")
     found = spec if isinstance(spec, str | Path) else Path(os.fspath(spec))
-    checked = load(found, layer, dict(sizes or {}))
     given = dict(sizes or {})
-
-    def resized(changed: Mapping[str, int]) -> Layer:
-        return compile(found, layer, target, {**given, **changed})
-
-    return from_checked(checked, target, (compile, (found, layer, target, given)), resized)
-
-
-def from_checked(
-    checked: CheckedLayer,
-    target: str,
-    recipe: tuple[Callable[..., Layer], tuple[Any, ...]],
-    resized: Callable[[Mapping[str, int]], Layer],
-) -> Layer:
-    """The layer of a checked specification; see `from_functions`."""
-    # inputs first, whatever the order of the declarations: so they are called
-    ordered = sorted(checked.tensors, key=lambda tensor: tensor.role != "in")
-    checked = replace(checked, tensors=tuple(ordered))
-    graph = graphs.layer_graph(checked)
-    interface = Interface(graph, conditions(checked))
     kind = "reference" if target == "reference" else "cpp"
-    name = operator_name(checked, graph, kind)
-    functions = Functions(interface, CompiledSource(graph, kind))
-    return from_functions(functions, name, initialisers(checked), checked.text, recipe, dict(checked.sizes), target, resized)
+    store = store_of(found, layer, given) if kind == "cpp" else None
+    known = None if store is None else store.get("layer")
+
+    @cache
+    def reading() -> Reading:
+        from .reading import read
+
+        result = read(found, layer, given, kind)
+        if known is not None and result.operator != known["operator"]:
+            raise ArgumentError(f"{found}: another layer than when it was compiled; compile it again")
+        return result
+
+    described: dict[str, Any]
+    if known is None:
+        described = _described(reading())
+        interface = reading().interface
+        # a file may have changed since its text was taken for the key
+        store = store if store is not None and store == store_of(found, layer, given) else None
+        if store is not None:
+            store.put(described, "layer")
+    else:
+        described = known
+        interface = Interface.from_json(known["interface"], lambda: reading().graph)
+    return from_functions(
+        Functions(interface, CompiledSource(lambda: interface.graph, kind, store)),
+        described["operator"],
+        lambda: reading().initial,
+        described["text"],
+        (compile, (found, layer, target, given)),
+        dict(described["sizes"]),
+        target,
+        lambda changed: compile(found, layer, target, {**given, **changed}),
+    )
 
 
-def operator_name(checked: CheckedLayer, graph: Graph, kind: str) -> str:
-    """NAME_HASH: the same for the same layer, sizes and licences in every process, and for no other."""
-    parts = [fingerprint(graph), checked.text, repr(checked.sizes), repr(checked.accuracies), kind]
-    parts += [f"{each.text}: {each.message}" for each in checked.requirements]
-    return f"{checked.name}_{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:12]}"
+def _described(reading: Reading) -> dict[str, Any]:
+    """What a later process needs to know of the layer to call it, as JSON values."""
+    return {
+        "operator": reading.operator,
+        "text": reading.checked.text,
+        "sizes": [list(each) for each in reading.checked.sizes],
+        "interface": reading.interface.to_json(),
+    }

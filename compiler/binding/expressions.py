@@ -1,15 +1,10 @@
-"""Length expressions as Python, so that they can be evaluated on integers and on torch's symbolic integers alike.
+"""Length expressions as Python text (`evaluation.py` makes functions of it).
 
-In: sympy expressions and conditions over length symbols. Out: Python text over `n`, the dictionary of lengths by name, and
-functions made of it. Holds: only + - * // % ** comparisons and `largest`/`smallest` are used, all of which a SymInt has; a
-quotient is always floored.
+In: sympy expressions and conditions over length symbols. Out: Python text over `n`, the dictionary of lengths by name. Holds: only
++ - * // % ** comparisons and `largest`/`smallest` are used, all of which a SymInt has; a quotient is always floored.
 """
 
 from __future__ import annotations
-
-import functools
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import sympy
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
@@ -61,24 +56,3 @@ def _quotient(expression: sympy.Expr) -> str:
     if denominator == 1:
         return python_text(numerator)
     return f"({python_text(numerator)} // {python_text(denominator)})"
-
-
-def _reduce(name: str) -> Callable[..., Any]:
-    def apply(*values: Any) -> Any:
-        if all(isinstance(value, int) for value in values):
-            return max(values) if name == "sym_max" else min(values)
-        import torch
-
-        return functools.reduce(getattr(torch, name), values)
-
-    return apply
-
-
-_NAMES: dict[str, Any] = {"__builtins__": {}, "largest": _reduce("sym_max"), "smallest": _reduce("sym_min")}
-
-
-@functools.cache
-def function(text: str) -> Callable[[Mapping[str, Any]], Any]:
-    """The function of `n` that the text is."""
-    result: Callable[[Mapping[str, Any]], Any] = eval(f"lambda n: {text}", _NAMES)
-    return result

@@ -18,17 +18,19 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
 from ..errors import ArgumentError, TargetError
-from ..ir.graph import Graph, TensorSpec
-from ..passes.autodiff import gradient_name
+from ..ir.tensors import TensorSpec, gradient_name
 from ..runtime.execute import Bound, Call, Executable
 from ..schedule.program import Program, Signature
 from .arguments import call_dtype, check, layout_of, signature
-from .interface import Interface
+from .interface import Interface, spec_from_json, spec_json
+
+if TYPE_CHECKING:
+    from ..ir.graph import Graph
 
 Mask = tuple[bool, ...]
 # Prepared calls kept by one function: many more shapes than a training run meets, few enough to forget all at once.
@@ -103,7 +105,7 @@ class Functions:
         for step in path.split("/")[1:]:
             wanted, _, given = step.partition(":")
             if len(wanted) != len(function.inputs) or len(given) != len(function.outputs) or set(step) - set("01:"):
-                raise ArgumentError(f"{self.interface.graph.name}: {path!r} is not the path of a derivative")
+                raise ArgumentError(f"{self.interface.name}: {path!r} is not the path of a derivative")
             function = function.derivative(mask(wanted), mask(given))
         return function
 
@@ -141,6 +143,20 @@ class Function:
     def differentiable(self) -> Mask:
         """Which outputs can have a cotangent."""
         return tuple(spec.dtype not in ("i64", "i32", "bool") for spec in self.outputs)
+
+    def to_json(self) -> dict[str, Any]:
+        """The function as JSON values; `from_json` gives it back."""
+        return {
+            "path": self.path,
+            "inputs": [spec_json(spec) for spec in self.inputs],
+            "outputs": [spec_json(spec) for spec in self.outputs],
+            "like": self.like,
+        }
+
+    @classmethod
+    def from_json(cls, family: Functions, value: dict[str, Any]) -> Function:
+        inputs, outputs = (tuple(map(spec_from_json, value[name])) for name in ("inputs", "outputs"))
+        return cls(family, value["path"], inputs, outputs, None if value["like"] is None else tuple(value["like"]))
 
     # ------------------------------------------------------------------------------------------ calling
 

@@ -1,26 +1,28 @@
 """What a layer takes and gives, and how its lengths follow from the shapes of a call.
 
-In: the layer's graph and its requirements. Out: `Interface`, which solves lengths and says the shapes of results. Holds: the work
-is arithmetic on the dimensions alone, so the same code serves integers and torch's symbolic integers (fakes under torch.compile
-and torch.export); messages come from `ir.lengths`, which is only asked where a call is wrong.
+In: tensors and texts of lengths, made by `solving.py` or stored by an earlier process. Out: `Interface`, which solves lengths and
+says the shapes of results. Holds: the work is arithmetic on the dimensions alone, so the same code serves integers and torch's
+symbolic integers (fakes under torch.compile and torch.export); messages come from `ir.lengths`, which is only asked where a call is
+wrong; the graph is not loaded before it is asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import sympy
 import torch
 
 from ..errors import ArgumentError
-from ..ir.graph import Entry, Graph, TensorSpec, entry_length
-from ..ir.lengths import solve_lengths, symbols
-from ..lang.checked import ELLIPSIS, CheckedLayer
+from ..ir.tensors import TensorSpec, leading_place
+from ..lang.entries import ELLIPSIS, Entry
 from ..runtime.execute import Bound
-from .expressions import function, python_text
+from .evaluation import function
+
+if TYPE_CHECKING:
+    from ..ir.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,8 @@ class Condition:
     place: str
 
 
-def conditions(checked: CheckedLayer) -> tuple[Condition, ...]:
-    return tuple(
-        Condition(python_text(sympy.sympify(each.condition)), each.text, each.message, str(each.span))
-        for each in checked.requirements
-    )
-
-
 @dataclass(frozen=True)
-class _Step:
+class Step:
     """n[symbol] = solution(n), n["?"] being the length of `dimension` (negative: from the end) of tensor number `tensor`."""
 
     tensor: int
@@ -52,64 +47,65 @@ class _Step:
 
 @dataclass(frozen=True)
 class Interface:
-    """The layer's tensors and results; `graph` is at level "layer"."""
+    """The layer's tensors and results, and how its lengths are found.
 
-    graph: Graph
+    `steps`: how each unknown length is computed; `complete`: whether that gives all of them; `axes`: the length of each axis but
+    `...`; `dimensions`: for each tensor that of each entry, None for `...`. All lengths are Python text over `n`. `load` gives the
+    graph at level "layer".
+    """
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
     conditions: tuple[Condition, ...]
+    steps: tuple[Step, ...]
+    complete: bool
+    axes: tuple[tuple[str, str], ...]
+    dimensions: Mapping[str, tuple[str | None, ...]]
+    load: Callable[[], Graph] = field(compare=False, repr=False)
 
     @cached_property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        return self.graph.inputs
-
-    @cached_property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        return tuple(output.spec for output in self.graph.outputs)
+    def graph(self) -> Graph:
+        """The layer as written."""
+        return self.load()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        return tuple(spec.name for spec in self.graph.inputs)
+        return tuple(spec.name for spec in self.inputs)
 
-    @cached_property
-    def _dimensions(self) -> dict[str, tuple[str | None, ...]]:
-        """For each tensor the Python text of each entry's length; None for `...`."""
-        lengths = self.graph.axis_lengths
-        return {spec.name: tuple(_text(entry, lengths) for entry in spec.entries) for spec in (*self.inputs, *self.outputs)}
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the graph; `from_json` gives it back."""
+        return {
+            "name": self.name,
+            "inputs": [spec_json(spec) for spec in self.inputs],
+            "outputs": [spec_json(spec) for spec in self.outputs],
+            "conditions": [list(astuple(each)) for each in self.conditions],
+            "steps": [list(astuple(each)) for each in self.steps],
+            "complete": self.complete,
+            "axes": [list(each) for each in self.axes],
+            "dimensions": {name: list(texts) for name, texts in self.dimensions.items()},
+        }
 
-    @cached_property
-    def _steps(self) -> tuple[tuple[_Step, ...], bool]:
-        """How each unknown length is computed, and whether that gives all of them."""
-        lengths = self.graph.axis_lengths
-        pending = [
-            (number, place, entry_length(entry, lengths))
-            for number, spec in enumerate(self.inputs)
-            for place, entry in _places(spec)
-        ]
-        known: set[str] = set()
-        steps: list[_Step] = []
-        progress = True
-        while pending and progress:
-            progress = False
-            for each in list(pending):
-                number, place, length = each
-                unknown = [symbol for symbol in symbols(length) if symbol.name not in known]
-                if not unknown:
-                    pending.remove(each)
-                elif len(unknown) == 1 and (solution := _solution(length, unknown[0])) is not None:
-                    steps.append(_Step(number, place, unknown[0].name, solution))
-                    known.add(unknown[0].name)
-                    pending.remove(each)
-                    progress = True
-        needed = {symbol.name for axis in self.graph.axes for symbol in symbols(axis.length)} - {ELLIPSIS}
-        return tuple(steps), needed <= known
-
-    @cached_property
-    def _axes(self) -> tuple[tuple[str, str], ...]:
-        return tuple((axis.name, python_text(axis.length)) for axis in self.graph.axes if axis.name != ELLIPSIS)
+    @classmethod
+    def from_json(cls, value: dict[str, Any], load: Callable[[], Graph]) -> Interface:
+        return cls(
+            name=value["name"],
+            inputs=tuple(map(spec_from_json, value["inputs"])),
+            outputs=tuple(map(spec_from_json, value["outputs"])),
+            conditions=tuple(Condition(*each) for each in value["conditions"]),
+            steps=tuple(Step(*each) for each in value["steps"]),
+            complete=value["complete"],
+            axes=tuple((name, text) for name, text in value["axes"]),
+            dimensions={name: tuple(texts) for name, texts in value["dimensions"].items()},
+            load=load,
+        )
 
     def bind(self, shapes: Sequence[Sequence[int]]) -> Bound:
         """The lengths of a call, checked. Errors: ArgumentError, by tensor and dimension, or with a requirement that fails."""
         bound = self._solve(shapes)
         if bound is None or not self._fits(shapes, bound):
+            from ..ir.lengths import solve_lengths
+
             solved = solve_lengths(self.inputs, self.graph.axes, dict(zip(self.names, shapes, strict=True)))
             bound = Bound(solved.values, solved.leading or ())
         for condition in self.conditions:
@@ -123,7 +119,7 @@ class Interface:
             return self.bind(shapes)
         bound = self._solve(shapes)
         if bound is None:
-            raise ArgumentError(f"layer {self.graph.name}: a length cannot be solved symbolically: trace with static shapes")
+            raise ArgumentError(f"layer {self.name}: a length cannot be solved symbolically: trace with static shapes")
         for number, dimension, expected, found in self._expectations(shapes, bound):
             said = f"{self.names[number]}: dimension {dimension} must be {expected}, found {found}"
             torch._check(expected == found, lambda said=said: said)
@@ -132,8 +128,7 @@ class Interface:
         return bound
 
     def _solve(self, shapes: Sequence[Sequence[Any]]) -> Bound | None:
-        steps, complete = self._steps
-        if not complete:
+        if not self.complete:
             return None
         leading: tuple[Any, ...] | None = None
         for spec, shape in zip(self.inputs, shapes, strict=True):
@@ -148,7 +143,7 @@ class Interface:
             for length in leading:
                 product = product * length
             values[ELLIPSIS] = product
-        for step in steps:
+        for step in self.steps:
             values["?"] = shapes[step.tensor][step.dimension]
             try:
                 values[step.symbol] = function(step.solution)(values)
@@ -156,7 +151,7 @@ class Interface:
                 return None
         values.pop("?", None)
         sizes = dict(values)
-        for name, text in self._axes:
+        for name, text in self.axes:
             sizes[name] = function(text)(values)
         return Bound(sizes, leading or ())
 
@@ -165,7 +160,7 @@ class Interface:
         found: list[tuple[int, int, Any, Any]] = []
         for number, (spec, shape) in enumerate(zip(self.inputs, shapes, strict=True)):
             expected: list[Any] = []
-            for text in self._dimensions[spec.name]:
+            for text in self.dimensions[spec.name]:
                 expected.extend(bound.leading if text is None else (function(text)(bound.values),))
             if len(expected) != len(shape):
                 raise ArgumentError(f"{spec.name}: expected {len(expected)} dimensions, found {len(shape)}")
@@ -189,38 +184,16 @@ class Interface:
     def shape(self, spec: TensorSpec, bound: Bound) -> tuple[Any, ...]:
         """The stored shape of one of the layer's tensors or results at a call."""
         shape: list[Any] = []
-        for text in self._dimensions[spec.name]:
+        for text in self.dimensions[spec.name]:
             shape.extend(bound.leading if text is None else (function(text)(bound.values),))
         return tuple(shape)
 
 
-def leading_place(spec: TensorSpec) -> int | None:
-    """Where `...` stands among the entries of a tensor."""
-    return next((place for place, entry in enumerate(spec.entries) if entry.axes == (ELLIPSIS,)), None)
+def spec_json(spec: TensorSpec) -> list[Any]:
+    """A tensor as JSON values; `spec_from_json` gives it back."""
+    return [spec.name, spec.role, [list(entry.axes) for entry in spec.entries], spec.dtype]
 
 
-def _places(spec: TensorSpec) -> list[tuple[int, Entry]]:
-    """Each entry but `...`, with its dimension, counted from the end where `...` stands before it."""
-    place = leading_place(spec)
-    count = len(spec.entries)
-    return [
-        (number if place is None or number < place else number - count, entry)
-        for number, entry in enumerate(spec.entries)
-        if number != place
-    ]
-
-
-def _text(entry: Entry, lengths: Mapping[str, sympy.Expr]) -> str | None:
-    return None if entry.axes == (ELLIPSIS,) else python_text(sympy.expand(entry_length(entry, dict(lengths))))
-
-
-def _solution(length: sympy.Expr, symbol: sympy.Symbol) -> str | None:
-    """The symbol's value where length = n["?"], for a length linear in it; a remainder shows when lengths are checked."""
-    found = sympy.Symbol("?", integer=True, nonnegative=True)
-    expanded = sympy.expand(length)
-    slope = expanded.coeff(symbol, 1)
-    rest = sympy.expand(expanded - slope * symbol)
-    if slope == 0 or slope.has(symbol) or rest.has(symbol):
-        return None
-    difference = python_text(found) if rest == 0 else f"({python_text(found)} - {python_text(rest)})"
-    return difference if slope == 1 else f"({difference} // {python_text(slope)})"
+def spec_from_json(value: list[Any]) -> TensorSpec:
+    name, role, entries, dtype = value
+    return TensorSpec(name, role, tuple(Entry(tuple(axes)) for axes in entries), dtype)

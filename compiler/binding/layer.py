@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,15 @@ import torch
 from torch import Tensor
 
 from ..errors import ArgumentError, TargetError
-from ..ir.graph import Graph
 from ..runtime.execute import to_array
 from . import eager
 from .arguments import arrange, check, default_signature
 from .functions import Function, Functions
-from .initial import Initialiser
 from .operators import Operators, require_cpu
 
 if TYPE_CHECKING:
+    from ..ir.graph import Graph
+    from .initial import Initialiser
     from .module import LayerModule
 
 DIRECTIONS = ("forward", "backward", "double_backward")
@@ -46,7 +47,7 @@ class Layer:
     def __init__(
         self,
         operators: Operators,
-        initial: Sequence[Initialiser],
+        initial: Callable[[], Sequence[Initialiser]],
         text: str,
         target: str,
         recipe: tuple[Callable[..., Layer], tuple[Any, ...]],
@@ -60,13 +61,13 @@ class Layer:
         self._forward = operators.forward
         self._single = len(self._root.outputs) == 1
         self._count = len(self._interface.inputs)
-        self._initial = tuple(initial)
+        self._make_initial = initial
         self._recipe = recipe
         self._resized = resized
         self.sizes = dict(sizes)
         self.text = text
         self.target = target
-        self.name = self._interface.graph.name
+        self.name = self._interface.name
 
     def __call__(self, *tensors: Any, **named: Any) -> Any:
         if named or len(tensors) != self._count:
@@ -104,6 +105,10 @@ class Layer:
     def parameters(self) -> tuple[str, ...]:
         """The names of the parameters and buffers."""
         return tuple(spec.name for spec in self._interface.inputs if spec.role != "in")
+
+    @cached_property
+    def _initial(self) -> tuple[Initialiser, ...]:
+        return tuple(self._make_initial())
 
     # ------------------------------------------------------------------------------------------ looking inside
 
@@ -234,7 +239,7 @@ def _floating(function: Function, tensors: Sequence[Tensor]) -> tuple[bool, ...]
 def from_functions(
     functions: Functions,
     name: str,
-    initial: Sequence[Initialiser],
+    initial: Callable[[], Sequence[Initialiser]],
     text: str,
     recipe: tuple[Callable[..., Layer], tuple[Any, ...]],
     sizes: Mapping[str, int | None],
@@ -243,7 +248,8 @@ def from_functions(
 ) -> Layer:
     """The layer of some functions; where operators of that name are registered already, theirs are used.
 
-    `recipe`: a function and arguments that make the layer again, for pickles; `resized`: makes it with other sizes.
+    `initial`: gives the initialisers of parameters and buffers; `recipe`: a function and arguments that make the layer again, for
+    pickles; `resized`: makes it with other sizes.
     """
     with _REGISTERING:
         operators = _OPERATORS.get(name)

@@ -21,20 +21,21 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ..errors import ArgumentError, TargetError
-from ..ir.graph import Entry, Graph, TensorSpec
-from ..ir.text import parse, to_text
+from ..lang.entries import Entry
 from ..runtime.execute import Bound, Call, Executable
 from ..schedule.program import Program, Signature
 from .arguments import default_signature
-from .fit import Coefficients, Fit
 from .functions import Function, Functions, Made, Mask, digits
-from .initial import Initialiser
-from .interface import Condition, Interface
+from .functions import mask as bits
+from .interface import Interface
 
 if TYPE_CHECKING:
+    from ..ir.graph import Graph
+    from .fit import Fit
+    from .initial import Initialiser
     from .layer import Layer
 
-FORMAT = 1
+FORMAT = 2
 
 
 # ---------------------------------------------------------------------------------------------- saving
@@ -42,6 +43,7 @@ FORMAT = 1
 
 def save(layer: Layer, path: Path) -> None:
     """See `Layer.save`."""
+    from ..ir.text import to_text
     from ..runtime.processor import processor
     from .source import CompiledSource
 
@@ -71,10 +73,10 @@ def save(layer: Layer, path: Path) -> None:
         "sizes": layer.sizes,
         "processor": processor().digest,
         "graph": to_text(layer._interface.graph, provenance=False),
-        "conditions": [[each.test, each.text, each.message, each.place] for each in layer._interface.conditions],
+        "interface": layer._interface.to_json(),
         "initial": [_initialiser_json(each) for each in layer._initial],
         "used": {function.path: digits(function.used) for function in known if "#" not in function.path},
-        "training": [[digits(wanted), *(_function_json(function) for function in pair)] for wanted, pair in root.known_training()],
+        "training": [[digits(wanted), *(function.to_json() for function in pair)] for wanted, pair in root.known_training()],
         "programs": programs,
     }
     # last: a folder without it is not a saved layer
@@ -104,20 +106,9 @@ def _default_functions(layer: Layer) -> list[Function]:
     return functions
 
 
-def _spec_json(spec: TensorSpec) -> list[Any]:
-    return [spec.name, spec.role, [list(entry.axes) for entry in spec.entries], spec.dtype]
-
-
-def _function_json(function: Function) -> dict[str, Any]:
-    return {
-        "path": function.path,
-        "inputs": [_spec_json(spec) for spec in function.inputs],
-        "outputs": [_spec_json(spec) for spec in function.outputs],
-        "like": function.like,
-    }
-
-
 def _initialiser_json(initialiser: Initialiser) -> dict[str, Any]:
+    from ..ir.text import to_text
+
     fit = initialiser.fit
     return {
         "name": initialiser.name,
@@ -150,26 +141,35 @@ def load(path: str | os.PathLike[str]) -> Layer:
         raise ArgumentError(f"{folder}: expected format {FORMAT}, found {described.get('format')}; save the layer again")
     if described["processor"] != processor().digest:
         raise TargetError(f"{folder}: saved on a processor with other features than this one ({processor().name}); save it here")
-    graph = parse(described["graph"])
-    interface = Interface(graph, tuple(Condition(*each) for each in described["conditions"]))
-    fits: dict[str, Fit] = {}
-    initial = [_initialiser(each, fits) for each in described["initial"]]
+
+    def graph() -> Graph:
+        from ..ir.text import parse
+
+        return parse(described["graph"])
+
+    interface = Interface.from_json(described["interface"], graph)
     functions = Functions(interface, PackageSource(folder, described))
     recipe = (load, (str(folder),))
     name = f"{described['operator']}_saved_{_digest(folder)}"
-    return from_functions(functions, name, initial, described["text"], recipe, described["sizes"])
+    return from_functions(
+        functions, name, lambda: _initialisers(described["initial"]), described["text"], recipe, described["sizes"]
+    )
 
 
 def _digest(folder: Path) -> str:
     return hashlib.sha256((folder / "layer.json").read_bytes() + str(folder).encode()).hexdigest()[:8]
 
 
-def _spec(value: list[Any]) -> TensorSpec:
-    name, role, entries, dtype = value
-    return TensorSpec(name, role, tuple(Entry(tuple(axes)) for axes in entries), dtype)
+def _initialisers(values: Sequence[dict[str, Any]]) -> list[Initialiser]:
+    fits: dict[str, Fit] = {}
+    return [_initialiser(each, fits) for each in values]
 
 
 def _initialiser(value: dict[str, Any], fits: dict[str, Fit]) -> Initialiser:
+    from ..ir.text import parse
+    from .fit import Coefficients, Fit
+    from .initial import Initialiser
+
     fit = None
     if value["fit"] is not None:
         key = json.dumps(value["fit"], sort_keys=True)
@@ -198,7 +198,7 @@ class PackageSource:
             program = Program.from_json(json.loads((folder / f"{each['files']}.json").read_text(encoding="utf-8")))
             self.made.append(Made(each["path"], signature, program))
             self._files[(each["path"], signature)] = each["files"]
-        self._used = {path: _bits(text) for path, text in described["used"].items()}
+        self._used = {path: bits(text) for path, text in described["used"].items()}
         self._training = described["training"]
 
     def graph(self, function: Function) -> Graph:
@@ -250,16 +250,7 @@ class PackageSource:
     def training(self, function: Function, wanted: Mask) -> tuple[Function, Function] | None:
         for more, *pair in self._training:
             if _covers(more, digits(wanted)):
-                first, second = (
-                    Function(
-                        function.family,
-                        each["path"],
-                        tuple(map(_spec, each["inputs"])),
-                        tuple(map(_spec, each["outputs"])),
-                        None if each["like"] is None else tuple(each["like"]),
-                    )
-                    for each in pair
-                )
+                first, second = (Function.from_json(function.family, each) for each in pair)
                 return first, second
         return None
 
@@ -295,10 +286,6 @@ class _Part:
 
 def _covers(more: str, wanted: str) -> bool:
     return len(more) == len(wanted) and all(one == "1" or other == "0" for one, other in zip(more, wanted, strict=True))
-
-
-def _bits(text: str) -> Mask:
-    return tuple(digit == "1" for digit in text)
 
 
 def _dtypes(signature: Signature) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..ir.graph import TensorSpec
 from ..ir.lengths import entry_text
+from ..ir.tensors import TensorSpec
 from ..schedule.program import Signature
 
 if TYPE_CHECKING:

@@ -6,16 +6,22 @@ every program made is kept, for reports and for saving.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import TargetError
-from ..ir.graph import Graph, Output, TensorSpec
+from ..ir.tensors import TensorSpec
 from ..runtime.execute import Executable, ReferenceExecutable
 from ..runtime.program import NativeExecutable
 from ..schedule.program import Program, Signature
-from . import graphs
-from .functions import Function, Made, Mask
+from .functions import Function, Made, Mask, digits, mask
+from .store import Store
+
+if TYPE_CHECKING:
+    from ..ir.graph import Graph
 
 _DIRECTIONS = ("forward", "backward", "double_backward")
 
@@ -28,20 +34,34 @@ def direction(function: Function) -> str:
 
 
 class CompiledSource:
-    """Compiles graphs for one target: "cpp", or "reference", the interpreter."""
+    """Compiles graphs for one target: "cpp", or "reference", the interpreter.
+
+    `load` gives the layer's graph; it is not called, and the compiler is not imported, for what the store has.
+    """
 
     copies = False
 
-    def __init__(self, graph: Graph, target: str) -> None:
+    def __init__(self, load: Callable[[], Graph], target: str, store: Store | None = None) -> None:
         self.target = target
-        self.layer_graph = graph
+        self.store = store
+        self._load = load
         self.made: list[Made] = []
         self._graphs: dict[str, Graph] = {}
+
+    @cached_property
+    def layer_graph(self) -> Graph:
+        """The layer as written."""
+        return self._load()
 
     def graph(self, function: Function) -> Graph:
         """The function's graph at level "math", its outputs under the function's names."""
         found = self._graphs.get(function.path)
         if found is None:
+            from . import graphs
+
+            if "#" in function.path:
+                self._split(function.family.root, _training_mask(function.path))
+                return self._graphs[function.path]
             if function.parent is None:
                 found = graphs.forward_graph(self.layer_graph)
             else:
@@ -58,19 +78,26 @@ class CompiledSource:
         for made in self.made:
             if made.path == function.path and made.signature == signature:
                 return made.program
+        program = None if self.store is None else self.store.program(function.path, signature)
+        if program is None:
+            program = self._generated(function, signature)
+            if self.store is not None:
+                self.store.put_program(function.path, signature, program)
+        self.made.append(Made(function.path, signature, program))
+        return program
+
+    def _generated(self, function: Function, signature: Signature) -> Program:
         from ..codegen import generate
         from ..schedule.partition import NotLowered
 
         graph = _specialised(self.graph(function), function, signature)
         try:
-            program = generate(graph, _of(graph, signature), direction(function))
+            return generate(graph, _of(graph, signature), direction(function))
         except NotLowered as missing:
             raise TargetError(
                 f"layer {graph.name}: the target cpp has no kernels yet for {missing} ({direction(function).replace('_', ' ')})\n"
                 '  do: compile with target="reference", which interprets the layer'
             ) from missing
-        self.made.append(Made(function.path, signature, program))
-        return program
 
     def executable(self, function: Function, signature: Signature) -> Executable:
         if self.target == "reference":
@@ -88,11 +115,30 @@ class CompiledSource:
         return build(program.source, name=_label(program))
 
     def used(self, function: Function) -> Mask:
+        known = None if self.store is None else self.store.get("used", function.path)
+        if known is not None:
+            return mask(known)
         graph = self.graph(function)
         read = {node.attribute("name") for node in graph.nodes if node.op == "input"}
-        return tuple(spec.name in read for spec in function.inputs)
+        found = tuple(spec.name in read for spec in function.inputs)
+        if self.store is not None:
+            self.store.put(digits(found), "used", function.path)
+        return found
 
     def training(self, function: Function, wanted: Mask) -> tuple[Function, Function] | None:
+        known = None if self.store is None else self.store.get("training", digits(wanted))
+        if known is not None:
+            first, second = (Function.from_json(function.family, each) for each in known) if known else (None, None)
+            return None if first is None or second is None else (first, second)
+        pair = self._split(function, wanted)
+        if self.store is not None:
+            self.store.put([each.to_json() for each in pair or ()], "training", digits(wanted))
+        return pair
+
+    def _split(self, function: Function, wanted: Mask) -> tuple[Function, Function] | None:
+        """The functions of a training step; their graphs are kept."""
+        from . import graphs
+
         try:
             derived = function.derivative(wanted, function.differentiable)
             names = [function.inputs[k].name for k in derived.like or ()]
@@ -117,9 +163,14 @@ def _label(program: Program) -> str:
     return f"{program.name} {program.direction}"
 
 
+def _training_mask(path: str) -> Mask:
+    """The inputs wanted, from the path of a function of a training step."""
+    return mask(path.removeprefix("train/").partition(":")[0])
+
+
 def _renamed(graph: Graph, function: Function) -> Graph:
     outputs = tuple(
-        Output(replace(output.spec, name=spec.name), output.node)
+        replace(output, spec=replace(output.spec, name=spec.name))
         for output, spec in zip(graph.outputs, function.outputs, strict=True)
     )
     return replace(graph, outputs=outputs)
@@ -135,7 +186,7 @@ def _specialised(graph: Graph, function: Function, signature: Signature) -> Grap
         return replace(spec, dtype=dtypes[function.inputs[number].name])
 
     outputs = tuple(
-        Output(stored(output.spec, number), output.node) for output, number in zip(graph.outputs, function.like, strict=True)
+        replace(output, spec=stored(output.spec, number)) for output, number in zip(graph.outputs, function.like, strict=True)
     )
     return replace(graph, outputs=outputs)
 

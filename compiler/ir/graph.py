@@ -26,6 +26,7 @@ import sympy
 
 from ..lang.checked import Axis, Entry, Kind, Length
 from ..spans import Span
+from .tensors import TensorSpec as TensorSpec
 
 LEVELS = ("layer", "math", "region")
 
@@ -61,19 +62,6 @@ class GatherSlot:
     """An index that is the value of operand number `operand` of the read (1 is the first after the tensor)."""
 
     operand: int
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """A stored tensor: its name, role (in, param, buffer, saved, cotangent, out, gradient), entries and dtype.
-
-    dtype is a storage dtype, "float"/"complex" (the call's), or "compute" (the kernel's own precision, for saved values).
-    """
-
-    name: str
-    role: str
-    entries: tuple[Entry, ...]
-    dtype: str
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,12 @@ from typing import Literal, TypeAlias, Union
 import sympy
 
 from ..spans import Span
+from .entries import ELLIPSIS as ELLIPSIS
+from .entries import Entry as Entry
 
 Length: TypeAlias = sympy.Expr
 Kind = Literal["bool", "int", "real", "complex"]
 Boundary = Literal["zero", "wrap", "clamp", "reflect"]
-ELLIPSIS = "..."
 
 
 def length_symbol(name: str) -> sympy.Symbol:
@@ -38,16 +39,6 @@ class Axis:
 
     name: str
     length: Length
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One stored dimension of a declared tensor: the axes it splits into, outermost first.
-
-    `...` is ("...",); `G*C` is ("G", "C"); an anonymous entry (`M+1` as dimension 1 of a) is ("a.1",), an axis like any other.
-    """
-
-    axes: tuple[str, ...]
 
 
 # ---------------------------------------------------------------------------------------------- indices of a read

@@ -17,6 +17,7 @@ import sympy
 
 from ..ir.graph import Affine, Builder, Graph, Node, Output, TensorSpec, whole_index
 from ..ir.scalar_ops import SCALAR_OPS
+from ..ir.tensors import gradient_name
 from ..lang.checked import Entry
 from .invariance import outputs_invariant
 from .simplify import constant, simplify
@@ -25,10 +26,6 @@ from .substitute import copy_into, is_simple, renamed_axis, substitute
 
 class NotDifferentiable(Exception):
     """An op on the way from an output to a wanted input has no derivative rule yet; the message says which."""
-
-
-def gradient_name(name: str) -> str:
-    return f"grad_{name}"
 
 
 def differentiate(graph: Graph, wanted: Sequence[str], *, given: Sequence[str] | None = None, keep_outputs: bool = False) -> Graph:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
-from ..ir.graph import Graph
 from ..schedule.program import Signature
+
+if TYPE_CHECKING:
+    from ..ir.graph import Graph
 
 TORCH_DTYPES: dict[str, torch.dtype] = {
     "f64": torch.float64,

@@ -12,7 +12,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ..binding.interface import Interface, conditions
+from ..binding.interface import Interface
+from ..binding.solving import conditions, interface_of
 from ..errors import ArgumentError, TargetError
 from ..ir.graph import TensorSpec
 from ..lang.checked import CheckedLayer
@@ -46,9 +47,8 @@ def write_package(folder: Path, checked: CheckedLayer, dtype: str, stages: tuple
     """Writes the package over the sources and shared objects `NAME_DIRECTION.cpp`, `.so` that lie in `folder` already; gives the
     names of the files written. Errors: TargetError where the lengths of a call cannot be solved one by one."""
     checked = inputs_first(checked)
-    interface = Interface(layer_graph(checked), conditions(checked))
-    steps, complete = interface._steps
-    if not complete:
+    interface = interface_of(layer_graph(checked), conditions(checked))
+    if not interface.complete:
         raise TargetError(
             f"layer {checked.name}: a length is found only by trying values, which a standalone package does not do\n"
             f"  do: give the lengths as sizes with -D, or use Layer.save and lamina.load"
@@ -58,8 +58,8 @@ def write_package(folder: Path, checked: CheckedLayer, dtype: str, stages: tuple
         "name": checked.name,
         "inputs": [_tensor(interface, spec) for spec in interface.inputs],
         "outputs": [_tensor(interface, spec) for spec in interface.outputs],
-        "steps": [[step.tensor, step.dimension, step.symbol, step.solution] for step in steps],
-        "axes": [list(axis) for axis in interface._axes],
+        "steps": [[step.tensor, step.dimension, step.symbol, step.solution] for step in interface.steps],
+        "axes": [list(axis) for axis in interface.axes],
         "conditions": [[each.test, each.text, each.message] for each in interface.conditions],
         "programs": {stage.direction: _program(stage) for stage in stages},
     }
@@ -87,7 +87,7 @@ def write_package(folder: Path, checked: CheckedLayer, dtype: str, stages: tuple
 
 
 def _tensor(interface: Interface, spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "dimensions": list(interface._dimensions[spec.name])}
+    return {"name": spec.name, "dimensions": list(interface.dimensions[spec.name])}
 
 
 def _program(stage: Stages) -> dict[str, Any]:

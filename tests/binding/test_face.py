@@ -131,7 +131,7 @@ def test_names_do_not_depend_on_the_hash_seed() -> None:
 import lamina
 for name in ("group_rational", "spline_kan", "evonorm_s0"):
     layer = lamina.compile(name)
-    print(layer._operators.name, layer._interface._steps, layer._interface._dimensions)
+    print(layer._operators.name, layer._interface.steps, layer._interface.dimensions)
 """
     found = {
         subprocess.run(
