@@ -113,7 +113,25 @@ def _add(builder: Builder, x: int, y: int) -> int | None:
         return builder.add("sub", (x, builder.nodes[y].operands[0]))
     if builder.nodes[x].op == "neg":
         return builder.add("sub", (y, builder.nodes[x].operands[0]))
-    return _merge_shift(builder, x, y, 1)
+    return _join_choices(builder, x, y) or _merge_shift(builder, x, y, 1)
+
+
+def _join_choices(builder: Builder, x: int, y: int) -> int | None:
+    """(c ? a : 0) + (c ? 0 : b) is c ? a : b."""
+    first, second = builder.nodes[x], builder.nodes[y]
+    if first.op != "select" or second.op != "select" or first.operands[0] != second.operands[0]:
+        return None
+    for one, other in ((first, second), (second, first)):
+        if _is(builder, one.operands[2], 0) and _is(builder, other.operands[1], 0):
+            return builder.add("select", (one.operands[0], one.operands[1], other.operands[2]))
+    return None
+
+
+def _or(builder: Builder, x: int, y: int) -> int | None:
+    for one, other in ((x, y), (y, x)):
+        if builder.nodes[other].op == "not" and builder.nodes[other].operands[0] == one:
+            return builder.const(True)
+    return x if x == y else None
 
 
 def _sub(builder: Builder, x: int, y: int) -> int | None:
@@ -243,6 +261,7 @@ _RULES: dict[str, Any] = {
     "div": _div,
     "neg": _neg,
     "pow": _pow,
+    "or": _or,
     "select": _select,
     **{name: _ordered(name) for name in ORDERED_POLYNOMIALS},
 }
