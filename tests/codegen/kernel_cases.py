@@ -2,273 +2,9 @@
 
 from __future__ import annotations
 
+from kernel_cases_found import EXTREMA, FOUND
+from kernel_cases_reductions import FUNCTIONS, NORMALISATIONS, POLYNOMIALS, REDUCTIONS, SPLIT
 from kernel_harness import Case, booleans, chosen, integers, uniform
-
-# One differentiable layer a scalar function, each on the interval where it is smooth.
-_FUNCTIONS = {
-    "abs": (-3, 3),
-    "sign": (-3, 3),
-    "floor": (-3, 3),
-    "round": (-3, 3),
-    "sqrt": (0.1, 4),
-    "rsqrt": (0.1, 4),
-    "exp": (-3, 3),
-    "exp2": (-3, 3),
-    "expm1": (-3, 3),
-    "log": (0.1, 4),
-    "log2": (0.1, 4),
-    "log1p": (-0.5, 4),
-    "sin": (-3, 3),
-    "cos": (-3, 3),
-    "tan": (-1.2, 1.2),
-    "tanh": (-3, 3),
-    "sinh": (-3, 3),
-    "cosh": (-3, 3),
-    "asinh": (-3, 3),
-    "acosh": (1.2, 4),
-    "atanh": (-0.8, 0.8),
-    "atan": (-3, 3),
-    "asin": (-0.8, 0.8),
-    "acos": (-0.8, 0.8),
-    "sigmoid": (-3, 3),
-    "softplus": (-3, 3),
-    "erf": (-3, 3),
-    "erfc": (-3, 3),
-    "lgamma": (0.3, 5),
-    "digamma": (0.3, 5),
-}
-
-
-def _functions(names: list[str]) -> Case:
-    """Several functions in one layer, an input and an out each."""
-    lines = [f"in x_{name}[N] out y_{name}[N] = {name}(x_{name})" for name in names]
-    return Case(
-        "layer functions { " + " ".join(lines) + " }",
-        {f"x_{name}": (37,) for name in names},
-        {f"x_{name}": uniform(*_FUNCTIONS[name]) for name in names},
-        growth=4096,
-    )
-
-
-_ORDER = list(_FUNCTIONS)
-FUNCTIONS = {f"functions {start}": _functions(_ORDER[start : start + 6]) for start in range(0, len(_ORDER), 6)}
-FUNCTIONS |= {
-    "functions of two": Case(
-        """layer two { in x[N] in z[N] in p[N]
-             out a[N] = min(x, z) out b[N] = max(x, z) out c[N] = clamp(x, z, 1) out d[N] = pow(p, x) out f[N] = atan2(x, p)
-             out g[N] = select(x > z, x * x, z) out h[N] = p^x }""",
-        {"x": (37,), "z": (37,), "p": (37,)},
-        {"p": uniform(0.4, 3)},
-        growth=4096,
-    ),
-    "polynomials of known order": Case(
-        """layer families { in x[N]
-             out a[N] = chebyshev(5, x) out b[N] = legendre(4, x) out c[N] = hermite(3, x) out d[N] = bspline(3, 2 * x + 2) }""",
-        {"x": (41,)},
-        {"x": uniform(-1, 1)},
-        derived_from_math=True,
-    ),
-    "bspline of degrees 0 and 1": Case(
-        "layer steps { in x[N] out a[N] = bspline(0, x) out b[N] = bspline(1, x) out c[N] = bspline(2, x) }",
-        {"x": (41,)},
-        {"x": uniform(-1, 4)},
-    ),
-}
-
-REDUCTIONS = {
-    "each reduction over the last axis": Case(
-        """layer all_of_them { in x[B, C]
-             out s[B] = sum[C](x) out p[B] = prod[C](x) out m[B] = max[C](x) out n[B] = min[C](x) out a[B] = mean[C](x) }""",
-        {"x": (5, 9)},
-        {"x": uniform(0.5, 1.5)},
-    ),
-    "each reduction over the first axis": Case(
-        """layer columns { in x[B, C]
-             out s[C] = sum[B](x) out p[C] = prod[B](x) out m[C] = max[B](x) out n[C] = min[B](x) out a[C] = mean[B](x) }""",
-        {"x": (9, 5)},
-        {"x": uniform(0.5, 1.5)},
-    ),
-    "reductions over a middle axis": Case(
-        "layer middle { in x[A, B, C] out s[A, C] = sum[B](x * x) out m[A, C] = max[B](x) out t[C, A] = mean[B](x) }",
-        {"x": (3, 7, 5)},
-    ),
-    "reductions over all axes": Case(
-        "layer whole { in x[A, B, C] out s[] = sum[A, B, C](x * x) out m[] = max[A, B, C](x) out p[] = mean[A, B, C](x) }",
-        {"x": (3, 7, 5)},
-    ),
-    "reductions over axes apart": Case(
-        "layer apart { in x[A, B, C] out s[B] = sum[A, C](x * x) out m[B] = min[A, C](x) }", {"x": (3, 7, 5)}
-    ),
-    "reduction of a reduction": Case(
-        "layer twice { in x[A, B, C] out y[] = max[A](sum[B](max[C](x))) out z[A] = sum[B](max[C](x)^2) }", {"x": (3, 7, 5)}
-    ),
-    "sum of squares of sums": Case("layer nested { in x[A, B] out y[] = sum[A](sum[B](x)^2) }", {"x": (6, 7)}),
-    "maximum of minima over crossed axes": Case(
-        "layer crossed { in x[A, B] out y[] = max[A](min[B](x)) + min[B](max[A](x)) }", {"x": (6, 7)}
-    ),
-    "an index of its own, short": Case(
-        "layer short { in x[N] param a[4] = 1 out y[N] = sum[i < 4](a[i] * sin(x * (i + 1))) }", {"x": (23,), "a": (4,)}
-    ),
-    "an index of its own, long": Case(
-        "layer long { in x[N] param a[K] = 1 out y[N] = sum[i < 100](sin(x * (i + 1)) / (i + 1)^2) * sum[K](a) }",
-        {"x": (23,), "a": (4,)},
-        growth=40000,
-    ),
-    "an index of its own, offset": Case(
-        "layer offset { in x[N] param a[6] = 1 out y[N] = sum[i in 2..5](a[i] * x^i) + max[j < 3](a[j]) }", {"x": (23,), "a": (6,)}
-    ),
-    "products over an index": Case(
-        "layer roots { in x[N] param r[3] = 1 out y[N] = prod[i < 3](x - r[i]) out z[N] = max[i < 3](x * r[i]) }",
-        {"x": (23,), "r": (3,)},
-    ),
-    "any and all": Case(
-        """layer truth { in x[B, C] in m[B, C]: bool
-             out y[B, C] = select(any[C](x > 1.5), x, x * x) * select(all[B](m), 2, 3)
-             out z[B] = select(any[C](m), 1.0, 0.0) + x[B, 0] }""",
-        {"x": (7, 5), "m": (7, 5)},
-        {"m": booleans()},
-    ),
-    "counts": Case(
-        "layer counts { in x[B, C] in k[B, C]: i64 out y[B] = sum[C](k) * sum[C](x) out t[B]: i64 = 1 }".replace(
-            " out t[B]: i64 = 1", ""
-        ),
-        {"x": (7, 5), "k": (7, 5)},
-        {"k": integers(-3, 4)},
-    ),
-    "product with zeros": Case(
-        "layer zeros { in x[B, C] out y[B] = prod[C](x) }",
-        {"x": (9, 4)},
-        {"x": chosen(0.0, 0.0, 1.5, -2.0)},
-    ),
-    "ties": Case(
-        "layer ties { in x[B, C] out y[B] = max[C](x) out z[B] = min[C](x) out w[] = max[B, C](x) }",
-        {"x": (9, 5)},
-        {"x": chosen(-1.0, 0.0, 2.0)},
-    ),
-    "reduction of a value that lacks the axis": Case(
-        "layer lacking { in x[B, C] param a[B] = 1 out y[C] = sum[B](x) + mean[B](a) out z[] = sum[B, C](x * 0 + 2) }",
-        {"x": (4, 5), "a": (4,)},
-    ),
-}
-
-NORMALISATIONS = {
-    "batch norm": Case(
-        """layer batch_norm { in x[B, C, H, W] param g[C] = 1 param b[C] = 0
-             let m = mean[B, H, W](x)
-             let v = mean[B, H, W]((x - m)^2)
-             out y[B, C, H, W] = (x - m) * rsqrt(v + 1e-3) * g + b }""",
-        {"x": (3, 4, 5, 2), "g": (4,), "b": (4,)},
-    ),
-    "statistics over different axes": Case(
-        """layer evonorm_b0 { in x[B, C, H, W] param v[C] = 1 param g[C] = 1 param b[C] = 0
-             let m = mean[B, H, W](x)
-             let s = sqrt(mean[B, H, W]((x - m)^2) + 1e-2)
-             let l = mean[H, W](x)
-             let r = sqrt(mean[H, W]((x - l)^2) + 1e-2)
-             out y[B, C, H, W] = x / max(s, v * x + r) * g + b }""",
-        {"x": (3, 4, 5, 2), "v": (4,), "g": (4,), "b": (4,)},
-        growth=4096,
-    ),
-    "group norm": Case(
-        """layer group_norm(G = 2) { in x[B, G*C, H] param g[G*C] = 1 param b[G*C] = 0
-             let m = mean[C, H](x)
-             out y[B, G*C, H] = (x - m) * rsqrt(mean[C, H]((x - m)^2) + 1e-3) * g + b }""",
-        {"x": (3, 6, 5), "g": (6,), "b": (6,)},
-    ),
-    "global norm": Case(
-        "layer global_norm { in x[B, C] param g[] = 1 out y[B, C] = x * g / sqrt(sum[B, C](x * x) + 1e-3) }",
-        {"x": (7, 11), "g": ()},
-    ),
-    "layer norm": Case(
-        """layer layer_norm { in x[..., C] param g[C] = 1 param b[C] = 0
-             out y[..., C] = (x - mean[C](x)) * rsqrt(var[C](x) + 1e-3) * g + b }""",
-        {"x": (2, 3, 17), "g": (17,), "b": (17,)},
-    ),
-    "rows and columns at once": Case(
-        "layer both { in x[B, C] out y[B, C] = x - mean[C](x) - mean[B](x) + mean[B, C](x) out n[C] = sum[B](x * x) }",
-        {"x": (7, 11)},
-    ),
-    "softmax over the last axis": Case("layer s { in x[B, C] out y[B, C] = softmax[C](x) }", {"x": (5, 33)}),
-    "softmax over the first axis": Case("layer s { in x[B, C] out y[B, C] = softmax[B](x) }", {"x": (33, 5)}),
-    "softmax over two axes": Case(
-        "layer s { in x[B, C, D] out y[B, C, D] = softmax[C, D](x) }".replace(
-            "softmax[C, D](x)", "exp(x - max[C, D](x)) / sum[C, D](exp(x - max[C, D](x)))"
-        ),
-        {"x": (3, 5, 4)},
-    ),
-    "softmax over axes apart": Case(
-        "layer s { in x[B, C, W] out y[B, C, W] = exp(x - max[B, W](x)) / sum[B, W](exp(x - max[B, W](x))) }", {"x": (3, 5, 4)}
-    ),
-    "log-sum-exp": Case("layer s { in x[B, C] out y[B] = logsumexp[C](x) out z[B, C] = log_softmax[C](x) }", {"x": (6, 19)}),
-    "norm of a norm": Case(
-        """layer stacked_norms { in x[B, C] let u = x / sqrt(mean[C](x * x) + 0.1) let v = u - mean[B](u)
-             out y[B, C] = v / sqrt(mean[B](v * v) + 0.1) }""",
-        {"x": (7, 5)},
-        growth=4096,
-    ),
-    "norm stored transposed": Case(
-        "layer flipped { in x[B, C, D] out y[D, B, C] = x / sqrt(mean[C](x * x) + 0.1) }", {"x": (3, 7, 5)}
-    ),
-}
-
-SPLIT = {
-    "groups": Case(
-        """layer grouped(G = 4) { in x[..., G*C] param a[G] = 1 param b[C] = 1 param c[G*C] = 1 param d[] = 1
-             out y[..., G*C] = a * sin(b * x) + c * x * d }""",
-        {"x": (2, 3, 20), "a": (4,), "b": (5,), "c": (20,), "d": ()},
-    ),
-    "one group": Case(
-        """layer grouped(G = 1) { in x[..., G*C] param a[G] = 1 param b[C] = 1 param c[G*C] = 1 param d[] = 1
-             out y[..., G*C] = a * sin(b * x) + c * x * d }""",
-        {"x": (7, 5), "a": (1,), "b": (5,), "c": (5,), "d": ()},
-    ),
-    "groups apart": Case("layer shuffle(G = 3) { in x[B, G*C] out y[B, C*G] = tanh(x) out z[G, B, C] = x * x }", {"x": (4, 12)}),
-    "group statistics": Case(
-        "layer pooled(G = 3) { in x[B, G*C] out y[B, G] = max[C](x) + mean[C](x) out z[B, C] = sum[G](x^2) }", {"x": (4, 12)}
-    ),
-    "rational": Case(
-        """layer group_rational(G = 4, M = 5, N = 4) { in x[..., G*C] param a[G, M+1] = 1 param b[G, N] = 1
-             let p = sum[i < M+1](a[G, i] * x^i)
-             let q = 1 + abs(sum[j < N](b[G, j] * x^(j+1)))
-             out y[..., G*C] = p / q }""",
-        {"x": (2, 3, 20), "a": (4, 6), "b": (4, 4)},
-        growth=4096,
-    ),
-    "rational, lanes": Case(
-        """layer group_rational(G = 2, M = 3, N = 2) { in x[..., G*C] param a[G, M+1] = 1 param b[G, N] = 1
-             let p = sum[i < M+1](a[G, i] * x^i)
-             let q = 1 + abs(sum[j < N](b[G, j] * x^(j+1)))
-             out y[..., G*C] = p / q }""",
-        {"x": (700, 66), "a": (2, 4), "b": (2, 2)},
-        orders=1,
-        growth=4096,
-    ),
-}
-
-POLYNOMIALS = {
-    "powers": Case(
-        "layer powers { in x[N] out a[N] = x^0 out b[N] = x^1 out c[N] = x^(-2) out d[N] = x^3 - 2 * x^2 out f[N] = (x * x)^0.5 }",
-        {"x": (19,)},
-        growth=4096,
-    ),
-    "powers of an index": Case(
-        "layer indexed { in x[N] param a[J] = 1 out y[N] = sum[J](a * x^index(J)) }", {"x": (19,), "a": (5,)}, growth=4096
-    ),
-    "coefficients": Case(
-        """layer coefficients { in x[N, C] param a[4] = 1 param b[4, C] = 1
-             out y[N, C] = sum[i < 4](a[i] * x^i) out z[N, C] = sum[i < 4](b[i, C] * x^i) out w[N, C] = 1 + 2*x - 3*x^2 + x^5 }""",
-        {"x": (5, 6), "a": (4,), "b": (4, 6)},
-    ),
-    "two variables": Case(
-        "layer bivariate { in x[N] in z[N] param a[3, 3] = 1 out y[N] = sum[i < 3, j < 3](a[i, j] * x^i * z^j) }",
-        {"x": (19,), "z": (19,), "a": (3, 3)},
-    ),
-    "powers of zero": Case(
-        "layer zeros { in x[N] param a[4] = 1 out y[N] = sum[i < 4](a[i] * x^i) out z[N] = x^0 + x^1 }",
-        {"x": (19,), "a": (4,)},
-        {"x": chosen(0.0, 1.0, -1.0)},
-    ),
-}
 
 CONTRACTIONS = {
     "linear": Case(
@@ -333,10 +69,9 @@ CONTRACTIONS = {
         growth=8192,
     ),
     "renamed axes": Case(
-        """layer self_attention { in x[B, L, D]
-             let s[B, L, J] = sum[D](x * x[B, J, D]) / sqrt(D) axis J = L out y[B, L, D] = sum[J](softmax[J](s) * x[B, J, D]) }""".replace(
-            "let s", "axis J = L let s", 1
-        ).replace("sqrt(D) axis J = L", "sqrt(D)"),
+        """layer self_attention { in x[B, L, D] axis J = L
+             let s[B, L, J] = sum[D](x * x[B, J, D]) / sqrt(D)
+             out y[B, L, D] = sum[J](softmax[J](s) * x[B, J, D]) }""",
         {"x": (2, 5, 4)},
         growth=8192,
     ),
@@ -404,7 +139,8 @@ READS = {
     "renamed": Case("layer renamed { in x[B, C] axis J = C out y[B, C, J] = x * x[B, J] }", {"x": (5, 4)}),
     "transposed": Case("layer transposed { in x[N, M] axis A = M axis K = N out y[A, K] = sin(x[K, A]) }", {"x": (5, 4)}),
     "index and length values": Case(
-        "layer ramp { in x[B, L] out y[B, L] = x * cos(2 * pi * index(L) / L) + index(B) * len(L) out z[B] = sum[L](x * index(L)) }",
+        """layer ramp { in x[B, L] out y[B, L] = x * cos(2 * pi * index(L) / L) + index(B) * len(L)
+             out z[B] = sum[L](x * index(L)) }""",
         {"x": (5, 7)},
     ),
     "buffer": Case(
@@ -455,7 +191,8 @@ READS = {
         "layer half { in x[B, L] axis P = L/2 out y[B, P] = x[B, P] * x[B, len(L) - 1 - P] }", {"x": (3, 9)}, orders=0
     ),
     "a constant of two dimensions": Case(
-        "layer corner { in x[B, C] param a[3, 4] = 1 out y[B] = x[B, 0] * a[2, 3] + x[0, 0] * a[1, 0] out z[C] = x[0, C] * x[1, C] }",
+        """layer corner { in x[B, C] param a[3, 4] = 1 out y[B] = x[B, 0] * a[2, 3] + x[0, 0] * a[1, 0]
+             out z[C] = x[0, C] * x[1, C] }""",
         {"x": (5, 6), "a": (3, 4)},
     ),
     "iterate": Case(
@@ -473,26 +210,30 @@ CHOICES = {
         {"m": booleans()},
     ),
     "integers": Case(
-        "layer whole { in x[N] in k[N]: i64 in j[N]: i32 out y[N] = x * k + j^2 out z[N] = x^k + select(k > j, x, k) out w[N] = k / 2 }",
+        """layer whole { in x[N] in k[N]: i64 in j[N]: i32 out y[N] = x * k + j^2
+             out z[N] = x^k + select(k > j, x, k) out w[N] = k / 2 }""",
         {"x": (37,), "k": (37,), "j": (37,)},
         {"k": integers(-3, 4), "j": integers(-3, 4), "x": uniform(0.5, 2)},
         growth=4096,
     ),
     "logarithm not taken": Case(
-        "layer guarded { in x[N] out y[N] = select(x > 0, log(x), x) out z[N] = select(x > 0, sqrt(x), 0) out w[N] = select(x == 0, 1, sin(x) / x) }",
+        """layer guarded { in x[N] out y[N] = select(x > 0, log(x), x) out z[N] = select(x > 0, sqrt(x), 0)
+             out w[N] = select(x == 0, 1, sin(x) / x) }""",
         {"x": (37,)},
         {"x": chosen(-2.0, -1.0, 0.0, 0.5, 2.0)},
         growth=4096,
     ),
     "division not taken": Case(
         """layer guarded { in x[N] in z[N] let r = 1 / x
-             out y[N] = select(x != 0, z * r, z) out w[N] = select(x != 0, r * r * log(r * r), 0) out v[N] = select(x == 0, 0, z / (x * x)) }""",
+             out y[N] = select(x != 0, z * r, z) out w[N] = select(x != 0, r * r * log(r * r), 0)
+             out v[N] = select(x == 0, 0, z / (x * x)) }""",
         {"x": (37,), "z": (37,)},
         {"x": chosen(-2.0, 0.0, 0.5, 2.0)},
         growth=4096,
     ),
     "reduction of guarded values": Case(
-        "layer guarded { in x[B, C] out y[B] = sum[C](select(x > 0, log(x), 0)) out z[B, C] = select(x > 0, sqrt(x), 0) / sqrt(1 + sum[C](select(x > 0, sqrt(x), 0))) }",
+        """layer guarded { in x[B, C] out y[B] = sum[C](select(x > 0, log(x), 0))
+             out z[B, C] = select(x > 0, sqrt(x), 0) / sqrt(1 + sum[C](select(x > 0, sqrt(x), 0))) }""",
         {"x": (5, 9)},
         {"x": chosen(-2.0, 0.0, 0.5, 2.0)},
         growth=4096,
@@ -504,7 +245,8 @@ CHOICES = {
         {"x": chosen(-2.0, -1.0, 0.0, 0.5, 2.0)},
     ),
     "not a number passes": Case(
-        "layer nan { in x[B, C] out m[B] = max[C](x) out n[B] = min[C](x) out s[B] = sum[C](x) out p[B, C] = max(x, 0) out q[B, C] = min(0, x) out r[B, C] = clamp(x, -1, 1) }",
+        """layer nan { in x[B, C] out m[B] = max[C](x) out n[B] = min[C](x) out s[B] = sum[C](x)
+             out p[B, C] = max(x, 0) out q[B, C] = min(0, x) out r[B, C] = clamp(x, -1, 1) }""",
         {"x": (9, 5)},
         {"x": chosen(-2.0, 0.5, float("nan"), float("inf"), 2.0)},
         orders=0,
@@ -519,7 +261,8 @@ CHOICES = {
 SHAPES = {
     "empty batch": Case("layer s { in x[B, C] param g[C] = 1 out y[B, C] = x * g out z[B] = sum[C](x) }", {"x": (0, 5), "g": (5,)}),
     "empty row": Case(
-        "layer s { in x[B, C] param g[B] = 1 out y[B, C] = x * g out z[B] = sum[C](x) out m[B] = mean[C](x) out p[B] = prod[C](x) + 0 * g }",
+        """layer s { in x[B, C] param g[B] = 1 out y[B, C] = x * g out z[B] = sum[C](x) out m[B] = mean[C](x)
+             out p[B] = prod[C](x) + 0 * g }""",
         {"x": (3, 0), "g": (3,)},
         orders=1,
     ),
@@ -540,7 +283,8 @@ SHAPES = {
         {"x": (7, 13, 17), "g": (7,), "h": (13,), "k": (17,)},
     ),
     "rows longer than a chunk": Case(
-        "layer s { in x[B, C] param g[C] = 1 param a[] = 1 param r[B] = 1 out y[B, C] = (x * g - mean[C](x)) * a * r out z[B] = sum[C](x * x) }",
+        """layer s { in x[B, C] param g[C] = 1 param a[] = 1 param r[B] = 1
+             out y[B, C] = (x * g - mean[C](x)) * a * r out z[B] = sum[C](x * x) }""",
         {"x": (3, 4099), "g": (4099,), "a": (), "r": (3,)},
         orders=1,
         growth=8192,
@@ -560,9 +304,8 @@ SHAPES = {
 }
 SHAPES |= {
     f"rows of {count}": Case(
-        "layer s { in x[B, G*C] param a[G] = 1 param b[] = 1 out y[B, G*C] = sin(a * x) + b out z[B, G] = max[C](x) out w[B, G] = sum[C](x) }".replace(
-            "layer s", "layer s(G = 2)"
-        ),
+        """layer s { in x[B, G*C] param a[G] = 1 param b[] = 1 out y[B, G*C] = sin(a * x) + b
+             out z[B, G] = max[C](x) out w[B, G] = sum[C](x) }""".replace("layer s", "layer s(G = 2)"),
         {"x": (5, 2 * count), "a": (2,), "b": ()},
         orders=1,
     )
@@ -589,31 +332,6 @@ LAYOUTS = {
         "layer linear { in x[B, I] param w[O, I] = 1 out y[B, O] = sum[I](x * w) }",
         {"x": (6, 5), "w": (7, 5)},
         strided={"x": "transposed", "w": "sliced", "grad_y": "column"},
-    ),
-}
-
-# The gradient of a maximum goes where a value computed again equals it, to the last bit.
-EXTREMA = {
-    f"maximum of a sum with a product over {axis}": Case(
-        f"""layer pooled {{ in x[B, C] param a[C] = 1 param b[C] = 1
-                let t = a * x let m = max[{axis}](t + b) out y[B, C] = sin(t) * m }}""",
-        {"x": (50, 40), "a": (40,), "b": (40,)},
-        growth=4096,
-    )
-    for axis in ("B", "C")
-}
-EXTREMA |= {
-    "maximum of a matrix product": Case(
-        """layer pooled { in x[B, I] param w[O, I] = 1
-             let h = sum[I](x * w) let m = max[O](h * h + h) out y[B, O] = m * sin(h * h) }""",
-        {"x": (50, 4), "w": (40, 4)},
-        growth=8192,
-    ),
-    "maximum of a sum over few": Case(
-        """layer pooled { in x[B, O, 3] param a[O] = 1
-             let h = sum[i < 3](sum[O](x[B, O, i] * a) + x[B, O, i]) let m = min[O](h * h + h) out y[B, O] = m * sin(h * h) }""",
-        {"x": (20, 40, 3), "a": (40,)},
-        growth=8192,
     ),
 }
 
@@ -644,6 +362,7 @@ GROUPS: dict[str, dict[str, Case]] = {
     "shapes": SHAPES,
     "layouts": LAYOUTS,
     "extrema": EXTREMA,
+    "found": FOUND,
     "low precision": LOW_PRECISION,
 }
 CASES = {f"{group}: {name}": case for group, cases in GROUPS.items() for name, case in cases.items()}

@@ -37,10 +37,11 @@ _FIRST_OF_PROGRAM = "\nusing Real ="
 class Case:
     """A layer and the tensors it is tried on.
 
-    `values`: how to draw a tensor, (numpy generator, shape) -> array; by default standard normal. `wanted`: the inputs differentiated
-    in, by default all; `orders`: how often. `growth`: the error allowed, in unit roundoffs of the precision computed in, of the
-    largest value of a result. `strided`: inputs (cotangents too) passed with strides of their own. `derived_from_math`: gradients are
-    expected from the graph whose short sums are written out (a polynomial of an order that varies along an axis has none before).
+    `values`: how to draw a tensor, (numpy generator, shape) -> array; by default standard normal. `wanted`: the inputs
+    differentiated in, by default all; `orders`: how often. `growth`: the error allowed, in unit roundoffs of the precision computed
+    in, of the largest value of a result. `strided`: inputs (cotangents too) passed with strides of their own.
+    `derived_from_math`: gradients are expected from the graph whose short sums are written out (a polynomial of an order that
+    varies along an axis has none before).
     """
 
     text: str
@@ -133,7 +134,7 @@ def prepare(case: Case, dtypes: Sequence[str] | None = None) -> list[Prepared]:
     references = oracle(case)
     graphs = graphs_of(case)
     prepared = []
-    for dtype in dtypes or case.dtypes:
+    for dtype in case.dtypes if dtypes is None else dtypes:
         for title, graph, reference in zip(TITLES, graphs, references, strict=False):
             if title == "second" and dtype != "f64":
                 continue  # the same kernels in another precision

@@ -34,14 +34,28 @@ def _units() -> dict[str, tuple[str, ...]]:
 UNITS = _units()
 
 
+# The same kernels in another precision: in the ordinary run only where precision is what is tried.
+IN_BOTH = ("functions", "shapes", "extrema")
+
+
 @cache
-def built(unit: tuple[str, ...]) -> dict[str, tuple[list[Prepared], list[NativeExecutable]]]:
-    prepared = {name: prepare(CASES[name]) for name in unit}
+def built(unit: tuple[str, ...], dtypes: tuple[str, ...]) -> dict[str, tuple[list[Prepared], list[NativeExecutable]]]:
+    prepared = {name: prepare(CASES[name], [d for d in CASES[name].dtypes if d in dtypes]) for name in unit}
     executables = iter(build_together([each.program for name in unit for each in prepared[name]], "cases"))
     return {name: (prepared[name], [next(executables) for _ in prepared[name]]) for name in unit}
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_as_interpreted(name: str) -> None:
-    prepared, executables = built(UNITS[name])[name]
+    both = name.split(":")[0] in IN_BOTH
+    prepared, executables = built(UNITS[name], ("f64", "f32", "bf16", "f16") if both else ("f64", "bf16", "f16"))[name]
+    check(CASES[name], prepared, executables)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [name for name, case in CASES.items() if "f32" in case.dtypes and name.split(":")[0] not in IN_BOTH]
+)
+def test_as_interpreted_in_single_precision(name: str) -> None:
+    prepared, executables = built(UNITS[name], ("f32",))[name]
     check(CASES[name], prepared, executables)
