@@ -35,7 +35,7 @@ UNITS = _units()
 
 
 # The same kernels in another precision: in the ordinary run only where precision is what is tried.
-IN_BOTH = ("functions", "shapes", "extrema")
+IN_BOTH = ("shapes", "extrema")
 
 
 @cache

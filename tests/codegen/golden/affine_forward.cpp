@@ -20,7 +20,7 @@ static void kernel_1(const Real* __restrict at_product, const Real* __restrict a
 }
 
 extern "C" __attribute__((visibility("default"))) void lamina_run(
-    void* const* data, const int64_t* integers, int64_t threads, const void* const* services) {
+    void* const* data, const int64_t* integers, int64_t threads) {
     const int64_t n_batch = integers[0];
     const int64_t n_I = integers[1];
     const Real* const at_x = static_cast<const Real*>(data[0]);
@@ -29,7 +29,7 @@ extern "C" __attribute__((visibility("default"))) void lamina_run(
     Real* const at_y = static_cast<Real*>(data[3]);
     Real* const at_product = static_cast<Real*>(data[4]);
     Real* const workspace = static_cast<Real*>(data[5]);
-    (void)services, (void)integers, (void)data;
+    (void)integers, (void)data, (void)threads;
     lamina::product<Real>(threads, workspace, 1, n_batch, 16, n_I, at_x, false, at_w, false, at_product, false);
     kernel_1(at_product, at_b, at_y, n_batch, threads);
 }

@@ -22,6 +22,7 @@ static void kernel_1(const Real* __restrict at_x, const Real* __restrict at_g, R
                 total_2 += double(part_2);
             }
             const Real sum = Real(total_2);
+            // let m = mean[C](x)  out y[..., C] = (x - m) * rsqrt(mean[C]((x - m)^2) + 1e-5) * g }
             const Real m = sum / Real(t3);
             double total_7 = double(0);
             for (int64_t chunk = 0; chunk < n_C; chunk += 4096) {
@@ -50,12 +51,12 @@ static void kernel_1(const Real* __restrict at_x, const Real* __restrict at_g, R
 }
 
 extern "C" __attribute__((visibility("default"))) void lamina_run(
-    void* const* data, const int64_t* integers, int64_t threads, const void* const* services) {
+    void* const* data, const int64_t* integers, int64_t threads) {
     const int64_t n_C = integers[0];
     const int64_t n_batch = integers[1];
     const Real* const at_x = static_cast<const Real*>(data[0]);
     const Real* const at_g = static_cast<const Real*>(data[1]);
     Real* const at_y = static_cast<Real*>(data[2]);
-    (void)services, (void)integers, (void)data;
+    (void)integers, (void)data, (void)threads;
     kernel_1(at_x, at_g, at_y, n_C, n_batch, threads);
 }

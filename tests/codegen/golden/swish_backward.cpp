@@ -36,7 +36,7 @@ static void kernel_1(const Real* __restrict at_x, const Real* __restrict at_b, c
 }
 
 extern "C" __attribute__((visibility("default"))) void lamina_run(
-    void* const* data, const int64_t* integers, int64_t threads, const void* const* services) {
+    void* const* data, const int64_t* integers, int64_t threads) {
     const int64_t n_batch = integers[0];
     const int64_t n_C = integers[1];
     const Real* const at_x = static_cast<const Real*>(data[0]);
@@ -45,6 +45,6 @@ extern "C" __attribute__((visibility("default"))) void lamina_run(
     Real* const at_grad_x = static_cast<Real*>(data[3]);
     Real* const at_grad_b = static_cast<Real*>(data[4]);
     double* const scratch = static_cast<double*>(data[5]);
-    (void)services, (void)integers, (void)data;
+    (void)integers, (void)data, (void)threads;
     kernel_1(at_x, at_b, at_grad_y, at_grad_x, at_grad_b, scratch, 16 * lamina::floor_divide((31 + n_C), 16), n_batch, n_C, threads);
 }
