@@ -1,8 +1,8 @@
 """Every example of the documentation, run as a reader would run it.
 
 In: README.md and docs/*.md. Holds, document by document, in an empty folder, blocks in the order of the text:
-- a ```lam block passes the front end, and its graph is built and verified; with a first line `# error: CODE` it fails with that code
-  and no other. A block whose first line is `# NAME.lam: ...` is also written to that file, for the blocks after it.
+- a ```lam block passes the front end, and its graph is built and verified; with a first line `# error: CODE` it fails with that
+  code and no other. A block whose first line is `# NAME.lam: ...` is also written to that file, for the blocks after it.
 - a ```python block whose first line has `# runs` is run; the blocks of a document share their names.
 - an ```output block right after one of those is what it printed, or the text of its error; `...` stands for anything.
 """
