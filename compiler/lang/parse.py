@@ -61,7 +61,8 @@ _DEFINED = re.compile(r"\b(?:def|const|layer)\s+([a-z_]\w*)")
 
 @lru_cache(maxsize=1)
 def _parser() -> Lark:
-    """The parser; its tables (0.15 s to make, 0.01 s to read) are kept in the cache folder, where lark tells whether they still fit."""
+    """The parser; its tables (0.15 s to make, 0.01 s to read) are kept in the cache folder, where lark tells whether they still
+    fit."""
     grammar = resources.files(__package__).joinpath("grammar.lark").read_text(encoding="utf-8")
     folder = cache_folder()
     tables = str(folder / f"grammar-{sys.version_info[0]}{sys.version_info[1]}.tables") if private_folder(folder) else False
