@@ -17,15 +17,9 @@ from lamina.runtime import cache
 
 TEXT = """layer scaled(K = 3) { in x[..., C] param w[C, K] = normal(0.1) require C > 0, "no channels"
   out y[..., C] = sin(x) * sum[k < K](w[C, k] * x^k) }"""
-COMPILER = (
-    "lark",
-    "jinja2",
-    "networkx",
-    "lamina.ir.graph",
-    "lamina.lang.check",
-    "lamina.passes.simplify",
-    "lamina.codegen.program",
-)
+# What compiling any layer imports; networkx only where there is a choice of what to save.
+COMPILER = ("lark", "jinja2", "lamina.ir.graph", "lamina.lang.check", "lamina.passes.simplify", "lamina.codegen.program")
+NOT_LOADED = (*COMPILER, "networkx")
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +38,7 @@ x, w = torch.randn(4, 5, requires_grad=True), torch.randn(5, 3, requires_grad=Tr
 layer = lamina.compile(text)
 y = layer(x, w)
 y.backward(torch.ones_like(y))
-loaded = [name for name in {COMPILER!r} if name in sys.modules]
+loaded = [name for name in {NOT_LOADED!r} if name in sys.modules]
 results = [tensor.tolist() for tensor in (y, x.grad, w.grad)]
 {textwrap.dedent(code)}
 print(json.dumps(answer))
@@ -64,7 +58,7 @@ SOURCES = "answer = [loaded, results, [[made.path, made.program.to_json()] for m
 def test_the_second_process_runs_the_same_programs_without_the_compiler() -> None:
     first_loaded, *first = in_a_fresh_process(SOURCES)
     second_loaded, *second = in_a_fresh_process(SOURCES)
-    assert first_loaded == list(COMPILER)
+    assert set(COMPILER) <= set(first_loaded)
     assert second_loaded == []
     assert second == first
 
@@ -82,7 +76,8 @@ def test_what_is_not_kept_is_compiled() -> None:
     """
     first_loaded, *first = in_a_fresh_process(code)
     second_loaded, *second = in_a_fresh_process(code)
-    assert (first_loaded, second_loaded) == (list(COMPILER), [])
+    assert set(COMPILER) <= set(first_loaded)
+    assert second_loaded == []
     assert second == first
 
 
@@ -120,7 +115,7 @@ def test_a_damaged_value_is_worked_out_again(content: str) -> None:
     for path in good:
         path.write_text(content)
     loaded, *second = in_a_fresh_process(SOURCES)
-    assert loaded == list(COMPILER)
+    assert set(COMPILER) <= set(loaded)
     assert second == first
     assert {path: path.read_bytes() for path in values()} == good
 
