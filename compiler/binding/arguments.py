@@ -7,6 +7,7 @@ tensor, what was expected and what was found; nothing is converted behind the us
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -89,21 +90,28 @@ def _real(dtype: torch.dtype) -> torch.dtype:
     return {torch.complex64: torch.float32, torch.complex128: torch.float64}.get(dtype, dtype)
 
 
-def layout_of(spec: TensorSpec, tensor: Tensor) -> str | None:
-    """The layout a tensor is read in: "contiguous" or "strided"; None where it has to be copied first.
+# Rows this long (in elements) are worth reading where they are, however far apart and in whatever order.
+_LONG_ROW = 16
 
-    Rows apart but each contiguous (a slice of a wider tensor) are read where they are. Any other order is copied: reading along
-    the wrong dimension costs more than the copy.
+
+def layout_of(spec: TensorSpec, tensor: Tensor) -> str | None:
+    """The layout a tensor is read in (see `InputSignature`); None where it has to be copied first.
+
+    Rows apart but each contiguous (a slice of a wider tensor) are read where they are, and so is a single value at every index (the
+    gradient of a sum). Any other order is copied: reading along the wrong dimension costs more than the copy.
     """
     if tensor.is_contiguous():
         return "contiguous"
+    shape, strides = tensor.shape, tensor.stride()
+    if all(stride == 0 or length == 1 for stride, length in zip(strides, shape, strict=True)):
+        return "expanded"
     place = leading_place(spec)
     leading = 0 if place is None else tensor.dim() - len(spec.entries) + 1
-    rows = tensor.dim() > 1 and tensor.stride(-1) == 1 and all(stride > 0 for stride in tensor.stride())
-    descending = all(first >= second for first, second in zip(tensor.stride(), tensor.stride()[1:], strict=False))
-    if rows and descending and collapsed_strides(tensor.shape, tensor.stride(), place, leading) is not None:
-        return "strided"
-    return None
+    if strides[-1] != 1 or (shape[-1] < _LONG_ROW and any(first < second for first, second in pairwise(strides))):
+        return None
+    collapsed = collapsed_strides(shape, strides, place, leading)
+    # where `...` is the last entry, and its last dimension is of length 1, the rows may be apart after all
+    return "rows" if collapsed is not None and collapsed[-1] == 1 else None
 
 
 def signature(specs: Sequence[TensorSpec], tensors: Sequence[Tensor], dtype: str) -> Signature:

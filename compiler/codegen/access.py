@@ -1,7 +1,7 @@
 """Where a loop nest reads and writes: element offsets as sums of stride * loop variable.
 
 In: a place (buffer and index per dimension), buffers, axis lengths. Out: for each axis its stride in elements, and a constant
-offset, as sympy expressions; a strided buffer's strides are symbols named "stride <variable>".
+offset, as sympy expressions; strides passed at the call are symbols named "stride <variable>".
 """
 
 from __future__ import annotations
@@ -34,10 +34,21 @@ def stride_variable(buffer: str, dimension: int) -> str:
     return f"stride_{identifier(buffer)}_{dimension}"
 
 
+def passed_strides(buffer: Buffer) -> range:
+    """The dimensions whose strides are passed at the call."""
+    count = len(buffer.dimensions)
+    return range({"strided": count, "rows": max(count - 1, 0)}.get(buffer.layout, 0))
+
+
 def dimension_strides(buffer: Buffer) -> tuple[Length, ...]:
     """Element strides of a buffer's dimensions."""
     if buffer.strided:
-        return tuple(sympy.Symbol(f"stride {stride_variable(buffer.name, d)}", integer=True) for d in range(len(buffer.dimensions)))
+        passed = passed_strides(buffer)
+        known = sympy.Integer(0 if buffer.layout == "expanded" else 1)
+        return tuple(
+            sympy.Symbol(f"stride {stride_variable(buffer.name, d)}", integer=True) if d in passed else known
+            for d in range(len(buffer.dimensions))
+        )
     strides: list[Length] = []
     step: Length = sympy.Integer(1)
     for length in reversed(buffer.dimensions):

@@ -22,7 +22,7 @@ from ..passes.ties import needs_same_bits
 from ..schedule.partition import schedule
 from ..schedule.program import Argument, Program, Signature
 from ..schedule.steps import KernelStep, Place, ProductStep, Schedule, TileLoop
-from .access import access, stride_variable
+from .access import access, passed_strides, stride_variable
 from .kernel import KernelSource, kernel_source
 from .lengths import cpp_length, identifier, python_length
 from .values import STORAGE_TYPES
@@ -151,12 +151,7 @@ class _Assembly:
         return cpp_length(length)
 
     def _strides(self) -> tuple[tuple[str, int], ...]:
-        return tuple(
-            (buffer.name, dimension)
-            for buffer in self.plan.buffers.values()
-            if buffer.strided
-            for dimension in range(len(buffer.dimensions))
-        )
+        return tuple((buffer.name, dimension) for buffer in self.plan.buffers.values() for dimension in passed_strides(buffer))
 
     def _arguments(self, scratch: list[Length]) -> tuple[Argument, ...]:
         arguments = []

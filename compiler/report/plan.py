@@ -39,7 +39,7 @@ def plan_text(plan: Schedule) -> str:
 
 def _buffer(buffer: Buffer, compute: str) -> str:
     dtype = compute if buffer.dtype == "compute" else buffer.dtype
-    return f"{buffer.name}[{', '.join(map(str, buffer.dimensions))}] {dtype} {'strided' if buffer.strided else 'contiguous'}"
+    return f"{buffer.name}[{', '.join(map(str, buffer.dimensions))}] {dtype} {buffer.layout}"
 
 
 def _nest(plan: Schedule, step: KernelStep) -> Nest:

@@ -53,11 +53,14 @@ class _Partition:
         for spec in graph.inputs:
             given = signature.input(spec.name)
             dimensions = tuple(entry_length(entry, lengths) for entry in spec.entries)
-            self.buffers[spec.name] = Buffer(spec.name, "input", self._stored(given.dtype), dimensions, given.layout == "strided")
+            self.buffers[spec.name] = Buffer(spec.name, "input", self._stored(given.dtype), dimensions, given.layout)
         for out in self.outputs:
             dimensions = tuple(entry_length(entry, lengths) for entry in out.spec.entries)
             dtype = self._stored(self._output_dtype(out, signature))
             self.buffers[out.spec.name] = Buffer(out.spec.name, "output", dtype, dimensions)
+        for buffer in self.buffers.values():
+            if buffer.dtype in ("c64", "c128", "complex"):
+                raise NotLowered("complex values")
         self.leaves: dict[int, Place] = {}
         self.steps: list[Step] = []
         self.grouping = Grouping(self.builder, self.leaves, self._temporary)

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 STORAGE_DTYPES = ("f64", "f32", "f16", "bf16", "i64", "i32", "bool", "c64", "c128")
-LAYOUTS = ("contiguous", "strided")
+LAYOUTS = ("contiguous", "rows", "strided", "expanded")
 
 
 @dataclass(frozen=True)
 class InputSignature:
     """How one input of the graph is stored at the call.
 
-    `layout`: "contiguous", row-major in the stored shape; "strided", any element strides, passed at run time. Either way the
-    dimensions of `...` are one: its length is the product, and a strided input must be uniformly strided over them.
+    `layout`: "contiguous", row-major in the stored shape; "rows", any element strides, passed at run time, but 1 in the last
+    dimension; "strided", any at all; "expanded", one element at every index. The dimensions of `...` are always one: its length is
+    the product, and over them "rows" and "strided" must be uniformly strided.
     """
 
     name: str

@@ -19,7 +19,7 @@ from ..lang.checked import Length
 
 @dataclass(frozen=True)
 class Buffer:
-    """A stored tensor: row-major dimensions of the given lengths, or arbitrary strides passed at the call where `strided`.
+    """A stored tensor: dimensions of the given lengths, laid out as in `InputSignature`.
 
     role: input, output, temporary. dtype: a storage dtype, or "compute" for the kernel's own precision.
     """
@@ -28,7 +28,12 @@ class Buffer:
     role: str
     dtype: str
     dimensions: tuple[Length, ...]
-    strided: bool = False
+    layout: str = "contiguous"
+
+    @property
+    def strided(self) -> bool:
+        """Whether its strides do not follow from its lengths."""
+        return self.layout != "contiguous"
 
 
 @dataclass(frozen=True)
