@@ -17,7 +17,7 @@ from .diagnostics import Failed
 from .functions import FUNCTIONS, OPERATORS, REDUCTIONS, TRANSFORMS
 from .integers import axis_of, unknown_length
 from .lengths import ArithmeticProblem, Length
-from .scope import RunningIndex, Value
+from .scope import AxisSlot, RunningIndex, Value
 
 if TYPE_CHECKING:
     from .expressions import ExpressionChecker
@@ -36,7 +36,10 @@ def check_reduction(node: syntax.Reduction, checker: ExpressionChecker) -> Expr:
                 index = _running_index(item, checker)
                 name, values[item.name] = index.axis, index
             else:
-                name = checker.axis(item).name
+                slot = checker.axis(item)
+                name = slot.name
+                if node.operation in ("max", "min"):
+                    _require_an_element(node.operation, slot, item, checker)
             if name in over:
                 raise checker.reporter.error("LAM206", f"`{node.operation}` runs twice over the same axis", item.span)
             over.append(name)
@@ -54,6 +57,15 @@ def check_reduction(node: syntax.Reduction, checker: ExpressionChecker) -> Expr:
     axes = tuple(axis for axis in body.axes if axis not in over)
     made = Reduce(axes, function.result(body.kind), checker.reporter.place(node.span), node.operation, tuple(over), body)
     return checker.assembly.made(made, body)
+
+
+def _require_an_element(operation: str, slot: AxisSlot, item: syntax.AxisName, checker: ExpressionChecker) -> None:
+    """No elements have no largest: an empty axis is refused, as in torch; at the call where its length is known only there."""
+    if slot.length is not None and lengths.at_most(1, slot.length) is None:
+        text = f"1 <= {lengths.text_of(slot.length)}"
+        place = checker.reporter.place(item.span)
+        message = f"the {operation} over `{item.name}` needs an element"
+        checker.assembly.require(sympy.Ge(slot.length, 1), text, message, place)
 
 
 def _running_index(item: syntax.Range, checker: ExpressionChecker) -> RunningIndex:
