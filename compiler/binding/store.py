@@ -70,9 +70,15 @@ class Store:
 def store_of(spec: str | Path, layer: str | None, sizes: Mapping[str, int]) -> Store | None:
     """The store of a layer; see `lamina.compile` for the arguments, which need not be valid."""
     contents = _contents(spec)
-    if contents is None or not isinstance(layer, str | None) or not all(type(value) is int for value in sizes.values()):
+    digest = compiler_digest()
+    if (
+        digest is None
+        or contents is None
+        or not isinstance(layer, str | None)
+        or not all(type(value) is int for value in sizes.values())
+    ):
         return None
-    asked = [compiler_digest(), type(spec) is str, str(spec), contents, layer, list(sizes.items())]
+    asked = [digest, type(spec) is str, str(spec), contents, layer, list(sizes.items())]
     return Store(_digest(json.dumps(asked)))
 
 
@@ -91,14 +97,19 @@ def _contents(spec: str | Path) -> str | None:
 
 
 @lru_cache(maxsize=1)
-def compiler_digest() -> str:
-    """SHA-256 of the compiler's own sources, and of the versions of the libraries that it computes with."""
+def compiler_digest() -> str | None:
+    """SHA-256 of the compiler's own sources, and of the versions of the libraries that it computes with; None where the sources are
+    no files (a package imported from an archive)."""
     digest = hashlib.sha256()
     package = (__package__ or "").rpartition(".")[0]
     for part in (*_PARTS, "pipeline"):
-        for file in _files(f"{package}.{part}"):
-            digest.update(f"{part}/{file.name}\0{file.stat().st_size}\0".encode())
-            digest.update(file.read_bytes())
+        files = _files(f"{package}.{part}")
+        if not files:
+            return None
+        for name, file in files:
+            content = file.read_bytes()
+            digest.update(f"{part}/{name}\0{len(content)}\0".encode())
+            digest.update(content)
     for library, name in _LIBRARIES:
         found = importlib.util.find_spec(library)
         if found is not None and found.origin is not None:
@@ -107,14 +118,16 @@ def compiler_digest() -> str:
     return digest.hexdigest()
 
 
-def _files(name: str) -> list[Path]:
-    """The files of a module or a package, sorted; of the packages below it too."""
-    found = importlib.util.find_spec(name)
+def _files(module: str) -> list[tuple[str, Path]]:
+    """The files of a module or a package, sorted, with their names within it; of the packages below it too."""
+    found = importlib.util.find_spec(module)
     assert found is not None
     if not found.submodule_search_locations:
-        return [Path(found.origin or "")]
+        file = Path(found.origin or "")
+        return [(file.name, file)] if file.is_file() else []
     folder = Path(found.submodule_search_locations[0])
-    return sorted(file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    files = (file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    return sorted((file.relative_to(folder).as_posix(), file) for file in files)
 
 
 def _digest(text: str) -> str:

@@ -103,6 +103,16 @@ def _private_home() -> Path:
     return home
 
 
+def _trusted() -> bool:
+    """Whether there is a cache folder that nobody else could have planted anything in: what is read from it is run."""
+    try:
+        facts = _home().stat()
+    except OSError:
+        return False
+    # the superuser's, as in a container's image, is as good as one's own
+    return not hasattr(os, "getuid") or (facts.st_uid in (os.getuid(), 0) and not facts.st_mode & 0o022)
+
+
 def check_writable() -> None:
     """Tries to write to the cache folder, making it if need be. Errors: TargetError, saying what to do."""
     home = _private_home()
@@ -142,7 +152,7 @@ def obtain(recipe: Recipe, build: Callable[[Path], str]) -> Path:
     """
     key = recipe.key
     folder = _home() / "artefacts" / key
-    if _is_whole(folder, recipe.artefact_name):
+    if _trusted() and _is_whole(folder, recipe.artefact_name):
         return folder / recipe.artefact_name
     home = _private_home()
     try:
@@ -282,8 +292,9 @@ def _folder_size(folder: Path) -> int:
 
 
 def get_json(namespace: str, key: str) -> Any | None:
-    """The value stored under (namespace, key), or None. A damaged value reads as None."""
-    return _read_json(_value_path(_home(), namespace, key))
+    """The value stored under (namespace, key), or None. A damaged one reads as None, as does one that others could have written."""
+    path = _value_path(_home(), namespace, key)
+    return _read_json(path) if _trusted() else None
 
 
 def put_json(namespace: str, key: str, value: Any) -> None:

@@ -161,6 +161,15 @@ def test_folder_that_others_can_write_to_is_refused(cache_folder: Path) -> None:
         cache.obtain(recipe(), Builder())
 
 
+def test_what_others_could_have_planted_is_not_used(cache_folder: Path) -> None:
+    cache.put_json("facts", "key", 1)
+    cache.obtain(recipe(), Builder())
+    os.chmod(cache_folder / "v1", 0o722)
+    assert cache.get_json("facts", "key") is None
+    with pytest.raises(TargetError, match="could place code there"):
+        cache.obtain(recipe(), Builder())
+
+
 def test_existing_folder_keeps_its_mode(cache_folder: Path) -> None:
     cache_folder.mkdir()
     os.chmod(cache_folder, 0o755)
