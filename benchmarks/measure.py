@@ -109,8 +109,8 @@ def summary(samples: Mapping[str, list[float]]) -> tuple[dict[str, float], dict[
 def verify(name: str, found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
     """The largest |found - expected| over the largest |expected|, over all results; RuntimeError where it is too large or NaN.
 
-    Where a formula has a jump (the gradient of an absolute value at 0), rounding may put a point on its other side: up to one element
-    in JUMPS may be off, and is left out of the figure.
+    Where a formula has a jump (the gradient of an absolute value at 0), rounding may put a point on its other side: up to one
+    element in JUMPS may be off, and is left out of the figure.
     """
     worst = 0.0
     for index, (result, wanted) in enumerate(zip(found, expected, strict=True)):
