@@ -29,7 +29,7 @@ from .values import STORAGE_TYPES
 from .version import VERSION
 
 _HEADERS = ("math_base.hpp", "math_double.hpp", "math_float.hpp", "math_special.hpp", "storage.hpp", "loops.hpp")
-WORKSPACE = 384 * (1536 + 96)  # elements a thread: block_depth * (block_columns + block_rows) of product.hpp
+WORKSPACE = 384 * (768 + 96)  # elements a thread: block_depth * (block_columns + block_rows) of product.hpp
 
 
 @lru_cache(maxsize=1)

@@ -23,6 +23,8 @@ from .invariance import outputs_invariant
 from .simplify import constant, simplify
 from .substitute import copy_into, is_simple, renamed_axis, substitute
 
+LONGEST_WRITTEN_OUT = 64  # positions of a short dimension that a partial read is taken apart into
+
 
 class NotDifferentiable(Exception):
     """An op on the way from an output to a wanted input has no derivative rule yet; the message says which."""
@@ -227,15 +229,45 @@ class _Reverse:
         affine: list[tuple[tuple[Affine, ...], int]] = []
         for node, gathers, cotangent in self.reads[name]:
             indices = node.attribute("indices")
-            if node.attribute("boundary") is None and not gathers and self._transposes(spec.entries, indices):
-                affine.append((indices, cotangent))
-                continue
+            if node.attribute("boundary") is None and not gathers:
+                parts = self._positions(spec.entries, indices, cotangent)
+                if all(self._transposes(spec.entries, part) for part, _ in parts):
+                    affine.extend(parts)
+                    continue
             attributes = {"indices": indices, "boundary": node.attribute("boundary"), "entries": spec.entries, "over": node.axes}
             terms.append(self.builder.add("scatter", (self._spread(cotangent, node.axes), *gathers), **attributes))
         if affine:
             terms.append(self._transposed(spec.entries, affine))
         total = _add_masked(self.builder, terms) if terms else self.builder.const(0.0)
         return Output(TensorSpec(gradient_name(name), "gradient", spec.entries, spec.dtype), total)
+
+    def _positions(
+        self, entries: Sequence[Entry], indices: tuple[Affine, ...], cotangent: int
+    ) -> list[tuple[tuple[Affine, ...], int]]:
+        """The read as reads at constants, where it runs over part of a short dimension: a[i + 1] for i < 3 is a[1], a[2], a[3]."""
+        lengths = self.builder.lengths
+        for dimension, (entry, index) in enumerate(zip(entries, indices, strict=True)):
+            if (
+                len(entry.axes) != 1
+                or len(index.terms) != 1
+                or index.terms[0][1] != 1
+                or not sympy.sympify(index.offset).is_Integer
+            ):
+                continue
+            axis = index.axes[0]
+            whole, part = lengths[entry.axes[0]], lengths[axis]
+            if not (whole.is_Integer and part.is_Integer) or part == whole or int(part) > LONGEST_WRITTEN_OUT:
+                continue
+            reads = []
+            for position in range(int(part)):
+                fixed = Affine((), index.offset + position)
+                rest = (*indices[:dimension], fixed, *indices[dimension + 1 :])
+                share = cotangent
+                if axis in self.builder.nodes[cotangent].axes:
+                    share = self._slice(cotangent, axis, position)
+                reads.extend(self._positions(entries, rest, share))
+            return reads
+        return [(indices, cotangent)]
 
     def _transposes(self, entries: Sequence[Entry], indices: Sequence[Affine]) -> bool:
         """Whether every dimension is read whole, up to the names of its axes, or at a constant."""

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ir.graph import Builder, Graph, Node, Output
+import sympy
+
+from ..ir.graph import Affine, Builder, Graph, Node, Output
 from ..ir.scalar_ops import ORDERED_POLYNOMIALS
 from .recognize import add_terms, as_contraction
 from .substitute import constant_index, copy_into, push_slice, substitute
@@ -104,7 +106,37 @@ def _stack_operands(builder: Builder, number: int, stored: set[str]) -> int:
             return builder.add(node.op, tuple(_stack_operands(builder, operand, stored) for operand in node.operands))
         return number
     operands = tuple(_stacked(builder, operand, stored) for operand in node.operands)
-    return builder.add("contract", operands, over=node.attribute("over"))
+    return _without_constants(builder, operands, node.attribute("over"))
+
+
+def _without_constants(builder: Builder, operands: tuple[int, ...], over: tuple[str, ...]) -> int:
+    """The contraction, with the positions of a stack that do not vary along its free axes summed apart: sum over i of 1 * w is no
+    product."""
+    for slot in (0, 1):
+        stack, other = builder.nodes[operands[slot]], operands[1 - slot]
+        if stack.op != "stack" or stack.attribute("axis") not in over:
+            continue
+        axis = stack.attribute("axis")
+        free = set(stack.axes) - set(over)
+        plain = [k for k, value in enumerate(stack.operands) if not free & set(builder.nodes[value].axes)]
+        if not plain or plain != list(range(len(plain))) or len(plain) == len(stack.operands):
+            continue
+        rest = builder.fresh_axis(axis, sympy.Integer(len(stack.operands) - len(plain)))
+        shifted = Affine(((rest, sympy.Integer(1)),), sympy.Integer(len(plain)))
+        try:
+            remaining = substitute(builder, other, {axis: shifted})
+        except NotImplementedError:
+            return builder.add("contract", operands, over=over)
+        pair = [builder.add("stack", stack.operands[len(plain) :], axis=rest), remaining]
+        inner = [other_axis for other_axis in over if other_axis != axis]
+        total = builder.add("contract", pair if slot == 0 else pair[::-1], over=builder.sorted_axes([*inner, rest]))
+        for position in plain:
+            fixed = substitute(builder, other, {axis: constant_index(position)})
+            term = builder.add("mul", (stack.operands[position], fixed))
+            present = [a for a in inner if a in builder.nodes[term].axes]
+            total = builder.add("add", (total, builder.reduce("sum", term, present)))
+        return total
+    return builder.add("contract", operands, over=over)
 
 
 def _stacked(builder: Builder, number: int, stored: set[str]) -> int:

@@ -15,7 +15,7 @@ constexpr int64_t vector_bytes = 16, tile_rows = 4, tile_vectors = 2;
 #endif
 constexpr int64_t block_depth = 384;     // a panel of the right operand, tile_columns wide, stays in the first cache
 constexpr int64_t block_rows = 96;       // a block of the left operand stays in the second
-constexpr int64_t block_columns = 1536;  // of the right operand in the third; a multiple of every tile width
+constexpr int64_t block_columns = 768;   // of the right operand in the third; a multiple of every tile width
 
 template <class T>
 struct tile {
