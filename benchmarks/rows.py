@@ -215,7 +215,7 @@ def cold_compile(quick: bool) -> Row:
             ("torch.compile", "first_torch_compile", "TORCHINDUCTOR_CACHE_DIR"),
         )
     }
-    seconds, spread = summary(alternating_children(commands, repeats=1 if quick else 10))
+    seconds, spread = summary(alternating_children(commands, repeats=1 if quick else 3))
     goals = (
         Goal("s cold", seconds["lamina"], 1.0, at_least=False),
         Goal("s from the cache", seconds["lamina, cached"], 0.05, at_least=False),
