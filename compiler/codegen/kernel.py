@@ -2,12 +2,10 @@
 
 In: a kernel step of a schedule. Out: `KernelSource`: the function's text, its parameters and the scratch memory it needs.
 
-Structure of the text: values without axes; a parallel region; rows (the outer loops) divided among threads; in a row one run of
-the inner
-loops a stage. A sum is gathered in a register over the innermost loop, at most CHUNK terms at a time, then added to a float64
-total, so that its
-error does not grow with the length. Sums over rows go to one partial result a thread and are added up in thread order: the result
-depends on the number of threads, never on timing.
+Structure of the text: values without axes; a parallel region; rows (the outer loops) divided into shares for the threads; in a row
+one run of the inner loops a stage. A sum is gathered in a register over the innermost loop, at most CHUNK terms at a time, then
+added to a float64 total, so that its error does not grow with the length. Sums over rows go to one partial result a share and are
+added up in their order: the result depends on the number of threads, never on timing.
 """
 
 from __future__ import annotations
@@ -103,14 +101,12 @@ class _Kernel(ReductionWriter):
         points = " * ".join(self.length(loop.length) for loop in (*self.outer, *self.inner)) or "1"
         out.add(f"const int64_t pieces = {count};")
         out.add(f"const int64_t team = lamina::team_size(threads, pieces, {points});")
-        if self.column:
-            out.add("int64_t joined = 1;  // threads that took part")
-        out.add("#pragma omp parallel num_threads(team) if (team > 1)")
-        out.open("")
-        out.add("const int64_t members = omp_get_num_threads(), member = omp_get_thread_num();")
+        words = "scratch_stride" if self.scratch != 0 else "0"
+        out.add(f"const int64_t members = lamina::share_count(team, pieces, {words});")
+        # more shares than threads: one that is held up does not hold up the rest; each share has sums of its own
+        out.add("#pragma omp parallel for schedule(dynamic, 1) num_threads(team) if (team > 1)")
+        out.open("for (int64_t member = 0; member < members; ++member)")
         out.add("const int64_t begin = pieces * member / members, end = pieces * (member + 1) / members;")
-        if self.column:
-            out.add("if (member == 0) joined = members;")
         if self.scratch != 0:
             out.add("double* __restrict own = scratch + member * scratch_stride;")
         if self.lanes:
@@ -127,7 +123,7 @@ class _Kernel(ReductionWriter):
         out.close()
 
     def _rows(self) -> None:
-        """The outer loops over the thread's share of points: the last as a loop, those before it flattened and decoded once a
+        """The outer loops over a share of the points: the last as a loop, those before it flattened and decoded once a
         run."""
         out = self.out
         last = self.outer[-1]

@@ -29,6 +29,7 @@ from .values import STORAGE_TYPES
 from .version import VERSION
 
 _HEADERS = ("math_base.hpp", "math_double.hpp", "math_float.hpp", "math_special.hpp", "storage.hpp", "loops.hpp")
+SHARES, SHARED_WORDS = 4, 65536  # shares_per_thread and most_shared_words of loops.hpp
 WORKSPACE = 384 * (768 + 96)  # elements a thread: block_depth * (block_columns + block_rows) of product.hpp
 
 
@@ -167,7 +168,8 @@ class _Assembly:
         if self.products:
             arguments.append(Argument("workspace", "temporary", self.signature.compute, ("threads", str(WORKSPACE))))
         if scratch:
-            words = ", ".join(python_length(length) for length in scratch)
+            sizes = [python_length(length) for length in scratch]
+            words = ", ".join(f"({size}) * ({SHARES} if ({size}) <= {SHARED_WORDS} else 1)" for size in sizes)
             arguments.append(Argument("scratch", "temporary", "f64", ("threads", f"max({words}, 0)")))
         return tuple(arguments)
 

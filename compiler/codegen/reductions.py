@@ -3,8 +3,8 @@
 In: what `ValueWriter` holds. Out: `ReductionWriter`: registers, totals, lanes, partials of sums, and where values are stored.
 
 A sum is gathered in a register over the innermost loop, then added to a float64 total, so that its error does not grow with the
-length. Sums over rows go to one partial result a thread and are added up in thread order: the result depends on the number of
-threads, never on timing.
+length. Sums over rows go to one partial result a share of the rows and are added up in their order: the result depends on the
+number of threads, never on timing.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ class ReductionWriter(ValueWriter):
         out.add(f"{kind} total_{number} = {self._start_value(node, kind)};")
         element = f"{array}[member * scratch_stride + {place}]"
         combine = _COMBINE[node.attribute("operation")].format(f"total_{number}", element)
-        out.add(f"for (int64_t member = 0; member < joined; ++member) {combine}")
+        out.add(f"for (int64_t member = 0; member < members; ++member) {combine}")
         for store, each in zip(self.step.stores, self.store_accesses, strict=True):
             if store.node == number:
                 target = f"{self.pointer(store.place.buffer)}[{self.offset(each, loops)}]"

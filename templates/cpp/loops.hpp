@@ -22,6 +22,15 @@ LAMINA_INLINE int64_t team_size(int64_t threads, int64_t pieces, int64_t points)
     return at_least_one(limit < threads ? limit : threads);
 }
 
+// Shares that the pieces of a loop are divided into: several a thread, unless each needs much scratch memory (in 8-byte words).
+constexpr int64_t shares_per_thread = 4, most_shared_words = 65536;
+
+LAMINA_INLINE int64_t share_count(int64_t team, int64_t pieces, int64_t words) {
+    if (team == 1) return 1;
+    const int64_t shares = words > most_shared_words ? team : team * shares_per_thread;
+    return at_least_one(shares < pieces ? shares : pieces);
+}
+
 template <class T>
 static inline void fill(T* target, int64_t n, T value) {
     for (int64_t i = 0; i < n; ++i) target[i] = value;

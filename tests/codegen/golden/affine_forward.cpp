@@ -4,9 +4,9 @@ using Real = float;
 static void kernel_1(const Real* __restrict at_product, const Real* __restrict at_b, Real* __restrict at_y, const int64_t n_batch, const int64_t threads) {
     const int64_t pieces = n_batch;
     const int64_t team = lamina::team_size(threads, pieces, n_batch * 16);
-#pragma omp parallel num_threads(team) if (team > 1)
-    {
-        const int64_t members = omp_get_num_threads(), member = omp_get_thread_num();
+    const int64_t members = lamina::share_count(team, pieces, 0);
+#pragma omp parallel for schedule(dynamic, 1) num_threads(team) if (team > 1)
+    for (int64_t member = 0; member < members; ++member) {
         const int64_t begin = pieces * member / members, end = pieces * (member + 1) / members;
         for (int64_t i_batch = begin; i_batch < end; ++i_batch) {
 #pragma omp simd

@@ -4,12 +4,10 @@ using Real = float;
 static void kernel_1(const Real* __restrict at_x, const Real* __restrict at_b, const Real* __restrict at_grad_y, Real* __restrict at_grad_x, Real* __restrict at_grad_b, double* __restrict scratch, const int64_t scratch_stride, const int64_t n_batch, const int64_t n_C, const int64_t threads) {
     const int64_t pieces = n_batch;
     const int64_t team = lamina::team_size(threads, pieces, n_batch * n_C);
-    int64_t joined = 1;  // threads that took part
-#pragma omp parallel num_threads(team) if (team > 1)
-    {
-        const int64_t members = omp_get_num_threads(), member = omp_get_thread_num();
+    const int64_t members = lamina::share_count(team, pieces, scratch_stride);
+#pragma omp parallel for schedule(dynamic, 1) num_threads(team) if (team > 1)
+    for (int64_t member = 0; member < members; ++member) {
         const int64_t begin = pieces * member / members, end = pieces * (member + 1) / members;
-        if (member == 0) joined = members;
         double* __restrict own = scratch + member * scratch_stride;
         lamina::fill(own, n_C, double(0));
         for (int64_t i_batch = begin; i_batch < end; ++i_batch) {
@@ -30,7 +28,7 @@ static void kernel_1(const Real* __restrict at_x, const Real* __restrict at_b, c
 #pragma omp parallel for num_threads(team) if (n_C > 16384)
     for (int64_t i_C = 0; i_C < n_C; ++i_C) {
         double total_19 = double(0);
-        for (int64_t member = 0; member < joined; ++member) total_19 += scratch[member * scratch_stride + i_C];
+        for (int64_t member = 0; member < members; ++member) total_19 += scratch[member * scratch_stride + i_C];
         at_grad_b[i_C] = Real(total_19);
     }
 }
