@@ -13,7 +13,8 @@ static void kernel_1(const Real* __restrict at_product, const Real* __restrict a
             for (int64_t i_O = 0; i_O < 16; ++i_O) {
                 const Real product = at_product[i_batch * 16 + i_O];
                 const Real b = at_b[i_O];
-                at_y[i_batch * 16 + i_O] = lamina::max(product + b, Real(0));
+                const Real t7 = product + b;
+                at_y[i_batch * 16 + i_O] = (t7 <= Real(0)) ? Real(0) : t7;
             }
         }
     }
