@@ -197,6 +197,13 @@ def match_out(call: LayerCall, out: syntax.Out, statement: syntax.Let, open_size
     assert statement.entries is not None
     scope, caller, assembly = call.scope, call.caller, call.assembly
     given = {item.axis.name for item in call.callee.statements if isinstance(item, syntax.AxisStatement)}
+    declared = {
+        axis.name
+        for item in call.callee.statements
+        if isinstance(item, syntax.Declaration)
+        for entry in item.entries
+        for axis in split_axes(entry) or ()
+    }
     checker = ExpressionChecker(scope, assembly)
     for node, listed in zip(reversed(out.entries), reversed(statement.entries), strict=False):
         if not isinstance(node, syntax.AxisName) or not isinstance(listed, syntax.AxisName):
@@ -207,6 +214,8 @@ def match_out(call: LayerCall, out: syntax.Out, statement: syntax.Let, open_size
         if slot is None or slot.name in call.taken:
             continue
         length = scope.sizes.get(node.name)
+        if slot.length is None and length is None and node.name not in open_sizes and node.name not in declared:
+            continue  # a statement of the callee settles its length; the let takes it afterwards
         if slot.length is None:
             assembly.resolve(slot, length if length is not None else length_symbol(slot.name))
         assert slot.length is not None
