@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+import torch
 from torch import Tensor
 
 from ..errors import ArgumentError, TargetError
@@ -128,6 +129,9 @@ class Function:
         self.outputs = outputs
         self.like = like
         self.parent = parent
+        own = family.interface.inputs
+        # with no tensor to tell the call's dtype, torch's default of the moment does
+        self._defaulted = not any(spec.dtype in ("float", "complex") for spec in own)
         self._prepared: dict[tuple[object, ...], Call] = {}
         self._executables: dict[Signature, Executable] = {}
         self._derivatives: dict[tuple[Mask, Mask], Function] = {}
@@ -162,7 +166,7 @@ class Function:
 
     def call(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """The results for plain tensors; records nothing for autograd. Errors: ArgumentError, TargetError."""
-        key: list[object] = []
+        key: list[object] = [torch.get_default_dtype()] if self._defaulted else []
         for tensor in tensors:
             key += (tensor.shape, tensor.stride(), tensor.dtype)
         prepared = self._prepared.get(tuple(key))
