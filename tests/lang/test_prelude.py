@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -14,7 +14,15 @@ from lamina.lang.check import load
 from lamina.lang.library import prelude
 from scipy import special
 
-torch.set_default_dtype(torch.float64)
+
+@pytest.fixture(autouse=True)
+def _double_precision() -> Iterator[None]:
+    """torch's own functions, which are the reference here, in float64; other tests keep the default."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
 
 SCALAR = {
     "add": np.add,
