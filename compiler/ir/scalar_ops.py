@@ -189,7 +189,7 @@ _define(
 )
 _define("pow", _power, _d_pow, ranges=((0.3, 3.0), (-2.0, 2.0)), kind="promote", floor="real", complex_allowed=True)
 _define("abs", numpy.abs, _unary(lambda b, x, r: b.add("sign", (x,))), kind="promote", floor="int")
-_define("sign", numpy.sign, _no_gradient, kind="promote", floor="int")
+_define("sign", lambda a: numpy.nan_to_num(numpy.sign(a)), _no_gradient, kind="promote", floor="int")
 _define("floor", numpy.floor, _no_gradient, kind="promote", floor="int")
 _define("round", numpy.round, _no_gradient, kind="promote", floor="int")
 _define("min", numpy.minimum, _d_extremum("lt"), ranges=_PAIR, kind="promote", floor="int")

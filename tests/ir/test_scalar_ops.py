@@ -314,3 +314,9 @@ def test_orders_that_vary_along_an_axis():
         for degree in range(4):
             expected = INDEPENDENT[name](degree, torch.from_numpy(points))
             numpy.testing.assert_allclose(values[degree], expected.numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_sign_of_nan_is_zero_as_in_torch():
+    values = numpy.array([numpy.nan, -numpy.inf, -2.0, 0.0, numpy.inf])
+    expected = torch.sign(torch.from_numpy(values)).numpy()
+    numpy.testing.assert_array_equal(SCALAR_OPS["sign"].reference(values), expected)
