@@ -321,6 +321,9 @@ class _Kernel(ReductionWriter):
         loop = self.inner[-1]
         length = self.length(loop.length)
         places = {n: self._lane_place(n) for n in columns}
+        # a row longer than lanes may gather is taken in parts, the lanes emptied after each
+        out.open(f"for (int64_t chunk = 0; chunk < {length}; chunk += most_gathered)")
+        out.add(f"const int64_t chunk_end = lamina::min(chunk + most_gathered, int64_t({length}));")
         for number in columns:
             out.add(f"Real part_{number}[lanes];")
             out.add(
@@ -333,22 +336,24 @@ class _Kernel(ReductionWriter):
         for store, each in stores:
             self._store(store, each, self.text_of[store.node])
         out.close_with(";")
-        out.add(f"int64_t {loop.variable} = 0;")
-        out.open(f"for (; {loop.variable} + lanes <= {length}; {loop.variable} += lanes)")
+        out.add(f"int64_t {loop.variable} = chunk;")
+        out.open(f"for (; {loop.variable} + lanes <= chunk_end; {loop.variable} += lanes)")
         out.add("#pragma omp simd")
         out.add(f"for (int64_t lane = 0; lane < lanes; ++lane) point({loop.variable} + lane, lane);")
         out.close()
         # the rest as one masked vector: a scalar loop would force the accumulators into memory, even where it runs zero times
-        out.open(f"if ({loop.variable} < {length})")
+        out.open(f"if ({loop.variable} < chunk_end)")
         out.add("#pragma omp simd")
         out.open("for (int64_t lane = 0; lane < lanes; ++lane)")
-        out.add(f"if ({loop.variable} + lane < {length}) point({loop.variable} + lane, lane);")
+        out.add(f"if ({loop.variable} + lane < chunk_end) point({loop.variable} + lane, lane);")
         out.close()
         out.close()
         for number in columns:
             out.add(
                 f"for (int64_t lane = 0; lane < lanes; ++lane) own_lanes[({places[number]}) * lanes + lane] = part_{number}[lane];"
             )
+        out.add(f"if ({length} > most_gathered) flush();")
+        out.close()
 
     def _point(
         self, needed: Sequence[int], reductions: Sequence[int], columns: Sequence[int], stores: Sequence[tuple[Store, Access]]

@@ -12,7 +12,7 @@ _RESERVED = """
     else enum explicit export extern false float for friend goto if inline int long mutable namespace new not operator
     or private protected public register return short signed sizeof static struct switch template this throw true try
     typedef typename union unsigned using virtual void volatile while xor Real begin end members member own pieces
-    piece team threads scratch scratch_stride chunk chunk_end total totals lanes lane own_lanes gathered flush
+    piece team threads scratch scratch_stride chunk chunk_end total totals lanes lane own_lanes gathered flush most_gathered
     point lead run low high lamina data integers main
 """
 RESERVED = frozenset(re.findall(r"\w+", _RESERVED))

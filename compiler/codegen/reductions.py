@@ -88,6 +88,7 @@ class ReductionWriter(ValueWriter):
         totals = self.scratch / (1 + LANE_WORDS)
         lanes = LANES["f64" if self.double else "f32"]
         out.add(f"constexpr int64_t lanes = {lanes}, totals = {self.length(totals)};")
+        out.add(f"constexpr int64_t most_gathered = {LANE_TERMS} * lanes;  // terms, before the lanes are emptied")
         out.add("Real* __restrict own_lanes = reinterpret_cast<Real*>(own + totals);")
         out.add("int64_t gathered = 0;")
         out.add("lamina::fill(own, totals, double(0));")
@@ -98,7 +99,7 @@ class ReductionWriter(ValueWriter):
         """In a nest with lanes: empties them into the totals before they have gathered too many terms."""
         if self.lanes:
             self.out.add(f"gathered += {rows} * {self.length(self.inner[-1].length)};")
-            self.out.add(f"if (gathered >= {LANE_TERMS} * lanes) flush();")
+            self.out.add("if (gathered >= most_gathered) flush();")
 
     def _start_array(self, number: int, offset: Length, axes: Sequence[str]) -> None:
         node = self.nodes[number]

@@ -21,6 +21,13 @@ ROADS = {
         (-1, 4, 24),
         (0, 2),
     ),
+    "lanes over long rows": (
+        "layer wide(G = 4) { in x[N, G*C] param a[G] = 1 out y[N, G*C] = sin(a * x) }",
+        lambda n: (1, n // 4 * 4),
+        (4,),
+        (-1, 4, "C"),
+        (0, 2),
+    ),
     "one long row in chunks": ("layer long { in x[N] param a[] = 1 out y[N] = sin(a * x) }", lambda n: (n,), (), (-1,), (0,)),
     "long rows": (
         "layer rows { in x[B, N] param a[B] = 1 out y[B, N] = sin(a * x) }",
@@ -55,7 +62,8 @@ def relative_error(road: str, terms: int) -> float:
     cotangent = torch.rand(x.shape, generator=generator)
     a = torch.rand(shape, generator=generator) * 0.1 + 0.2
     found = run(executable, backward, {"x": x, "a": a, "grad_y": cotangent}, threads=2)["grad_a"].double()
-    x, cotangent = (each.double().reshape(grouped or x.shape) for each in (x, cotangent))
+    grouped = tuple(terms // 4 if length == "C" else length for length in grouped or x.shape)
+    x, cotangent = (each.double().reshape(grouped) for each in (x, cotangent))
     along = [1 if dimension in summed else length for dimension, length in enumerate(x.shape)]
     expected = x * torch.cos(a.double().reshape(along) * x)
     expected = expected.mul_(cotangent).sum(summed).reshape(shape)
@@ -64,7 +72,12 @@ def relative_error(road: str, terms: int) -> float:
 
 @pytest.mark.parametrize("road", ROADS)
 def test_shared_parameter(road: str) -> None:
-    assert relative_error(road, TERMS if road in ("lanes over short rows", "one long row in chunks") else TERMS // 10) < 1e-6
+    assert (
+        relative_error(
+            road, TERMS if road in ("lanes over short rows", "lanes over long rows", "one long row in chunks") else TERMS // 10
+        )
+        < 1e-6
+    )
 
 
 @pytest.mark.slow
