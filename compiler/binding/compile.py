@@ -39,6 +39,8 @@ def compile(
         raise TargetError(f"target {target}: expected one of {', '.join(TARGETS)}; {target} is not generated yet")
     if target not in TARGETS:
         raise ArgumentError(f"target: expected one of {', '.join(TARGETS)}, found {target!r}")
+    if not isinstance(spec, str | os.PathLike):
+        raise ArgumentError(f"spec: expected a path, a text or the name of a library entry, found {type(spec).__name__}")
     found = spec if isinstance(spec, str | Path) else Path(os.fspath(spec))
     given = dict(sizes or {})
     kind = "reference" if target == "reference" else "cpp"

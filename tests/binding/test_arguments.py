@@ -109,3 +109,8 @@ def test_the_same_layer_has_the_same_operators_everywhere() -> None:
     one, other = lamina.compile(text, target="reference"), lamina.compile(text, target="reference")
     assert one._operators is other._operators
     assert lamina.compile(text.replace("3", "4"), target="reference")._operators is not one._operators
+
+
+def test_a_specification_is_text_or_a_path() -> None:
+    with pytest.raises(lamina.ArgumentError, match="found int"):
+        lamina.compile(3)  # type: ignore[arg-type]
