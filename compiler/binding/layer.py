@@ -199,7 +199,7 @@ class Layer:
 
     def _with_lengths(self, lengths: Mapping[str, int]) -> tuple[Layer, dict[str, int]]:
         """The layer compiled with those of the lengths that are sizes, and the lengths given. Errors: ArgumentError."""
-        axes = {axis.name: axis.length for axis in self._interface.graph.axes if "." not in axis.name}
+        axes = {axis.name: axis.length for axis in self._interface.graph.axes if axis.name[:1].isupper() and "." not in axis.name}
         listed = [*self.sizes, *(name for name in axes if name not in self.sizes)]
         for name, length in lengths.items():
             if name not in listed:
