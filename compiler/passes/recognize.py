@@ -129,10 +129,22 @@ def add_terms(builder: Builder, terms: list[int]) -> int:
     return result
 
 
-def _powers(builder: Builder, term: int) -> dict[int, int]:
+def _bases(builder: Builder, term: int) -> set[int]:
+    """The values of which a term has powers as written: u of u^3 and of u * u, products themselves or not."""
+    node = builder.nodes[term]
+    if node.op == "pow":
+        return {node.operands[0]}
+    if node.op == "mul" and node.operands[0] == node.operands[1]:
+        return {node.operands[0]}
+    if node.op in ("mul", "neg"):
+        return set().union(*(_bases(builder, operand) for operand in node.operands))
+    return set()
+
+
+def _powers(builder: Builder, term: int, whole: frozenset[int]) -> dict[int, int]:
     """base -> exponent for the factors of a term (constants left out)."""
     powers: dict[int, int] = {}
-    for factor in product_factors(builder, term):
+    for factor in product_factors(builder, term, whole):
         node = builder.nodes[factor]
         base, exponent = factor, 1
         if node.op == "pow":
@@ -147,7 +159,8 @@ def _powers(builder: Builder, term: int) -> dict[int, int]:
 def _as_polynomial(builder: Builder, terms: list[int]) -> int | None:
     if len(terms) < 3:
         return None
-    exponents = [_powers(builder, term) for term in terms]
+    whole: frozenset[int] = frozenset().union(*(_bases(builder, term) for term in terms))
+    exponents = [_powers(builder, term, whole) for term in terms]
     candidates: dict[int, int] = {}
     for powers in exponents:
         for base, exponent in powers.items():
@@ -162,7 +175,7 @@ def _as_polynomial(builder: Builder, terms: list[int]) -> int | None:
         return None
     coefficients: dict[int, list[int]] = {}
     for term, degree in zip(terms, degrees, strict=True):
-        coefficients.setdefault(degree, []).append(_without(builder, term, base))
+        coefficients.setdefault(degree, []).append(_without(builder, term, base, whole))
     descending = sorted(coefficients, reverse=True)
     result: int | None = None
     for position, degree in enumerate(descending):
@@ -182,10 +195,10 @@ def _is_one(builder: Builder, number: int) -> bool:
     return constant(builder, number) == 1 and builder.nodes[number].kind != "bool"
 
 
-def _without(builder: Builder, term: int, base: int) -> int:
+def _without(builder: Builder, term: int, base: int, whole: frozenset[int]) -> int:
     """The term without its factors base^k."""
     rest = []
-    for factor in product_factors(builder, term):
+    for factor in product_factors(builder, term, whole):
         node = builder.nodes[factor]
         if factor == base:
             continue

@@ -267,13 +267,15 @@ _RULES: dict[str, Any] = {
 }
 
 
-def product_factors(builder: Builder, number: int) -> list[int]:
-    """The factors of a product tree, in order; a negation contributes the factor -1."""
+def product_factors(builder: Builder, number: int, whole: frozenset[int] = frozenset()) -> list[int]:
+    """The factors of a product tree, in order; a negation contributes the factor -1. The values in `whole` are not taken apart."""
     node = builder.nodes[number]
+    if number in whole:
+        return [number]
     if node.op == "mul":
-        return product_factors(builder, node.operands[0]) + product_factors(builder, node.operands[1])
+        return product_factors(builder, node.operands[0], whole) + product_factors(builder, node.operands[1], whole)
     if node.op == "neg":
-        return [builder.const(-1.0), *product_factors(builder, node.operands[0])]
+        return [builder.const(-1.0), *product_factors(builder, node.operands[0], whole)]
     return [number]
 
 

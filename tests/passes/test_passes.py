@@ -307,3 +307,10 @@ def test_factors_leave_sums() -> None:
     assert next(node for node in shared.nodes if node.op == "reduce").operands == (
         next(n for n, node in enumerate(shared.nodes) if node.op == "read" and node.axes == ("B", "C")),
     )
+
+
+def test_polynomial_of_a_computed_product_is_in_horners_form() -> None:
+    text = "layer f { in x[N] param s[N] = 1 param a[5] = 1 let u = s * x out y[N] = sum[i < 5](a[i] * u^i) }"
+    graph = pipeline.forward_graph(load(text))
+    assert not any(node.op == "pow" for node in graph.nodes)
+    assert sum(node.op == "mul" for node in graph.nodes) == 5  # the product and four steps
