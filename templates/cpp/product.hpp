@@ -72,9 +72,6 @@ static inline void pack_panel(const T* __restrict from, int64_t along, int64_t a
         for (int64_t l = 0; l < depth; ++l) to[l * width + i] = T(0);
 }
 
-// Elements of workspace that `multiply` needs for a team of this size.
-LAMINA_INLINE int64_t product_workspace(int64_t threads) { return block_depth * (block_columns + threads * block_rows); }
-
 // rows x columns of one block, from packed panels; what sticks out of a full tile goes through a buffer.
 template <class T>
 static inline void multiply_block(int64_t rows, int64_t columns, int64_t depth, const T* a, const T* b, T* result, int64_t stride,
