@@ -7,7 +7,6 @@ What holds: the same graph, signature and version give the same bytes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 from importlib import resources
 
@@ -21,8 +20,9 @@ from ..passes.pipeline import finish
 from ..passes.ties import needs_same_bits
 from ..schedule.partition import schedule
 from ..schedule.program import Argument, Program, Signature
-from ..schedule.steps import KernelStep, Place, ProductStep, Schedule, TileLoop
-from .access import access, passed_strides, stride_variable
+from ..schedule.steps import KernelStep, ProductStep, Schedule
+from .access import passed_strides, stride_variable
+from .calls import WORKSPACE, CallWriter
 from .kernel import KernelSource, kernel_source
 from .lengths import cpp_length, identifier, python_length
 from .values import STORAGE_TYPES
@@ -30,7 +30,6 @@ from .version import VERSION
 
 _HEADERS = ("math_base.hpp", "math_double.hpp", "math_float.hpp", "math_special.hpp", "storage.hpp", "loops.hpp")
 SHARES, SHARED_WORDS = 4, 65536  # shares_per_thread and most_shared_words of loops.hpp
-WORKSPACE = 384 * (768 + 96)  # elements a thread: block_depth * (block_columns + block_rows) of product.hpp
 
 
 @lru_cache(maxsize=1)
@@ -61,20 +60,23 @@ _FUSED = """#if defined(__clang__)
 """
 
 
-@lru_cache(maxsize=4)
-def runtime_text(products: bool, same_bits: bool) -> str:
-    """The runtime headers as one text, without include directives of each other; that for matrix products where there are any.
+@lru_cache(maxsize=16)
+def runtime_text(further: tuple[str, ...], same_bits: bool) -> str:
+    """The runtime headers as one text, without include directives of each other; the `further` ones for steps that need them.
 
-    With `same_bits` products and sums are not fused, except within matrix products (they are never computed twice).
+    With `same_bits` products and sums are not fused, except within the further ones (what these compute is never computed twice).
     """
-    names = (*_HEADERS, *(("product.hpp",) if products else ()))
     texts = [
-        re.sub(r'^#include "[^"]*"\n', "", _template(name), flags=re.MULTILINE).replace("#pragma once\n", "") for name in names
+        re.sub(r'^#include "[^"]*"\n', "", _template(name), flags=re.MULTILINE).replace("#pragma once\n", "")
+        for name in (*_HEADERS, *further)
     ]
     if same_bits:
         general = len(_HEADERS)
-        texts = [_NOT_FUSED, *texts[:general], *((_FUSED, *texts[general:], _NOT_FUSED) if products else ())]
+        texts = [_NOT_FUSED, *texts[:general], *((_FUSED, *texts[general:], _NOT_FUSED) if further else ())]
     return "".join(texts)
+
+
+_STEP_HEADERS: dict[type, str] = {ProductStep: "product.hpp"}  # what a step's call needs beside what every program has
 
 
 def generate(graph: Graph, signature: Signature, direction: str = "forward") -> Program:
@@ -83,17 +85,15 @@ def generate(graph: Graph, signature: Signature, direction: str = "forward") -> 
     return _Assembly(graph, plan, signature, direction).program()
 
 
-class _Assembly:
+class _Assembly(CallWriter):
     def __init__(self, graph: Graph, plan: Schedule, signature: Signature, direction: str) -> None:
+        super().__init__(plan)
         self.graph = graph
-        self.plan = plan
         self.signature = signature
         self.direction = direction
-        self.lengths: dict[str, None] = {}
         self.kernels: list[KernelSource] = []
         self.products = any(isinstance(step, ProductStep) for step in plan.steps)
         self.same_bits = needs_same_bits(graph)
-        self.within = False  # whether the step being written is inside the tile loop
 
     def program(self) -> Program:
         calls: list[str] = []
@@ -112,8 +112,10 @@ class _Assembly:
                 if kernel.scratch != 0:
                     scratch.append(stride)
                 calls.append(self._kernel_call(kernel, step, stride))
-            else:
+            elif isinstance(step, ProductStep):
                 calls.append(self._product_call(step))
+            else:
+                raise AssertionError(f"no call for {step}")
             if tile is not None and position == tile.last - 1:
                 calls += self._tile_end(tile)
         arguments = self._arguments(scratch)
@@ -123,7 +125,7 @@ class _Assembly:
             .get_template("program.cpp.jinja")
             .render(
                 banner=self._banner(),
-                runtime=runtime_text(self.products, self.same_bits),
+                runtime=runtime_text(self._further_headers(), self.same_bits),
                 real=STORAGE_TYPES[self.signature.compute],
                 kernels=[kernel.text for kernel in self.kernels],
                 symbol="lamina_run",
@@ -143,13 +145,11 @@ class _Assembly:
             report=self._report(),
         )
 
+    def _further_headers(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(_STEP_HEADERS[type(step)] for step in self.plan.steps if type(step) in _STEP_HEADERS))
+
     def _integer_names(self) -> list[str]:
         return [name for name in self.lengths if not name.startswith("stride ")]
-
-    def _use(self, length: Length) -> str:
-        for symbol in sorted(length.free_symbols, key=lambda s: s.name):
-            self.lengths.setdefault(symbol.name)
-        return cpp_length(length)
 
     def _strides(self) -> tuple[tuple[str, int], ...]:
         return tuple((buffer.name, dimension) for buffer in self.plan.buffers.values() for dimension in passed_strides(buffer))
@@ -172,110 +172,6 @@ class _Assembly:
             words = ", ".join(f"({size}) * ({SHARES} if ({size}) <= {SHARED_WORDS} else 1)" for size in sizes)
             arguments.append(Argument("scratch", "temporary", "f64", ("threads", f"max({words}, 0)")))
         return tuple(arguments)
-
-    def _tile_begin(self, tile: TileLoop) -> list[str]:
-        """Opens the loop over tiles: every thread takes a share of the rows, its own temporaries and, for sums over the rows, its
-        own result.
-
-        Within the loop the axis is as long as the tile. It runs once even for no rows, to clear what sums over them.
-        """
-        length = self._use(self.plan.lengths[tile.axis])
-        lines = [
-            f"const int64_t whole = {length}, most = lamina::min(whole, {self._use(tile.extent)});",
-            f"const int64_t team = lamina::team_size(threads, whole, whole * {self._use(self._row_elements(tile))});",
-            "#pragma omp parallel num_threads(team) if (team > 1)",
-            "{",
-            "const int64_t members = omp_get_num_threads(), member = omp_get_thread_num();",
-            "const int64_t begin = whole * member / members, end = whole * (member + 1) / members;",
-            "const int64_t tiles = lamina::at_least_one((end - begin + most - 1) / lamina::at_least_one(most));",
-            "const int64_t extent = lamina::at_least_one((end - begin + tiles - 1) / tiles);",
-        ]
-        for name in tile.tiled:
-            lines.append(
-                f"Real* const own_{identifier(name)} = at_{identifier(name)} + member * most * {self._use(self._row_size(name))};"
-            )
-        for name in self._summed(tile):
-            size = self._use(self._size(name))
-            stem = identifier(name)
-            other = f"partial_{stem} + (member - 1) * {size}"
-            lines.append(f"Real* const own_{stem} = member == 0 ? at_{stem} : {other};")
-        lines += [
-            "for (int64_t first = begin; first == begin || first < end; first += extent) {",
-            f"const int64_t {length} = lamina::min(extent, end - first);",
-        ]
-        return lines
-
-    def _tile_end(self, tile: TileLoop) -> list[str]:
-        lines = ["}"]
-        summed = self._summed(tile)
-        if summed:
-            lines.append("#pragma omp barrier")
-        for name in summed:
-            pointers = f"at_{identifier(name)}, partial_{identifier(name)}"
-            lines.append(f"lamina::add_partials({pointers}, {self._use(self._size(name))}, member, members);")
-        return [*lines, "}"]
-
-    def _summed(self, tile: TileLoop) -> list[str]:
-        """The results of the products that sum over the tiled axis."""
-        steps = self.plan.steps[tile.first : tile.last]
-        return [step.result.buffer for step in steps if isinstance(step, ProductStep) and tile.axis in step.k]
-
-    def _size(self, name: str) -> Length:
-        size: Length = sympy.Integer(1)
-        for dimension in self.plan.buffers[name].dimensions:
-            size = size * dimension
-        return size
-
-    def _row_size(self, name: str) -> Length:
-        size: Length = sympy.Integer(1)
-        for dimension in self.plan.buffers[name].dimensions[1:]:
-            size = size * dimension
-        return size
-
-    def _row_elements(self, tile: TileLoop) -> Length:
-        return sum((self._row_size(name) for name in tile.tiled), sympy.Integer(0))
-
-    def _address(self, place: Place) -> str:
-        """The pointer of a buffer; within the tile loop, the thread's own, or that of the tile's first row."""
-        pointer = f"at_{identifier(place.buffer)}"
-        tile = self.plan.tile
-        if not self.within or tile is None:
-            return pointer
-        if place.buffer in (*tile.tiled, *self._summed(tile)):
-            return f"own_{identifier(place.buffer)}"
-        stride = access(place, self.plan.buffers).stride(tile.axis)
-        return pointer if stride == 0 else f"{pointer} + first * {self._use(stride)}"
-
-    def _kernel_call(self, kernel: KernelSource, step: KernelStep, stride: Length) -> str:
-        places = {place.buffer: place for place in kernel.places}
-        given = [self._address(places[name]) for name in kernel.buffers]
-        if kernel.scratch != 0:
-            words = self._use(stride)
-            given += [f"scratch + member * {words}" if self.within else "scratch", words]
-        given += [cpp_length(sympy.Symbol(name, integer=True, nonnegative=True)) for name in kernel.lengths]
-        return f"{kernel.name}({', '.join([*given, '1' if self.within else 'threads'])});"
-
-    def _product_call(self, step: ProductStep) -> str:
-        def points(axes: Iterable[str]) -> str:
-            length: Length = sympy.Integer(1)
-            for axis in axes:
-                length = length * self.plan.lengths[axis]
-            return self._use(length)
-
-        m, n = step.m, step.n
-        left, right = step.left, step.right
-        order = [axis for index in step.result.indices for axis in index.axes]
-        if tuple(order) == (*step.batch, *n, *m) and n != m:
-            m, n, left, right = n, m, right, left
-        operands = []
-        for matrix in (left, right):
-            operands += [self._address(matrix.place), "true" if matrix.transposed else "false"]
-        sizes = ", ".join(points(axes) for axes in (step.batch, m, n, step.k))
-        accumulate = "true" if step.accumulate else "false"
-        if self.within and self.plan.tile is not None and self.plan.tile.axis in step.k:
-            accumulate = "first != begin"
-        team = f"1, workspace + member * {WORKSPACE}" if self.within else "threads, workspace"
-        return f"lamina::product<Real>({team}, {sizes}, {', '.join(operands)}, {self._address(step.result)}, {accumulate});"
 
     def _locals(self, arguments: tuple[Argument, ...], strides: tuple[tuple[str, int], ...]) -> list[str]:
         lines = []
@@ -332,7 +228,7 @@ class _Assembly:
             if isinstance(step, KernelStep):
                 source = next(kernel for kernel in self.kernels if kernel.name == step.name)
                 rows.append((step.name, source.text.splitlines()[0].removeprefix("// ")))
-            else:
+            elif isinstance(step, ProductStep):
                 rows.append((step.name, f"matrix product over {'*'.join(step.k)}: {'*'.join(step.m)} x {'*'.join(step.n)}"))
         rows += [("note", note) for note in self.plan.notes]
         return tuple(rows)

@@ -118,9 +118,14 @@ class _Reverse:
             positions.setdefault(node.attribute("position"), []).append(cotangent)
         elif node.op == "read":
             source = self.graph.nodes[node.operands[0]]
-            if source.op != "input":
-                raise NotDifferentiable("a read of a computed value at a shifted index")
-            self.reads[source.attribute("name")].append((node, tuple(numbers[o] for o in node.operands[1:]), cotangent))
+            gathers = tuple(numbers[o] for o in node.operands[1:])
+            if source.op == "input":
+                self.reads[source.attribute("name")].append((node, gathers, cotangent))
+            else:  # a view: what it lays out has a gradient of its own
+                entries = source.attribute("entries")
+                share = self._transposed_read(node, gathers, entries, cotangent)
+                own = [axis for entry in entries for axis in entry.axes]
+                self._contribute(source.operands[0], self._sum_to(share, own, self.graph.nodes[source.operands[0]].axes))
         elif node.op == "scatter":
             self._scatter(node, numbers, cotangent)
         elif node.op != "input":
@@ -234,12 +239,21 @@ class _Reverse:
                 if all(self._transposes(spec.entries, part) for part, _ in parts):
                     affine.extend(parts)
                     continue
-            attributes = {"indices": indices, "boundary": node.attribute("boundary"), "entries": spec.entries, "over": node.axes}
-            terms.append(self.builder.add("scatter", (self._spread(cotangent, node.axes), *gathers), **attributes))
+            terms.append(self._transposed_read(node, gathers, spec.entries, cotangent))
         if affine:
             terms.append(self._transposed(spec.entries, affine))
         total = _add_masked(self.builder, terms) if terms else self.builder.const(0.0)
         return Output(TensorSpec(gradient_name(name), "gradient", spec.entries, spec.dtype), total)
+
+    def _transposed_read(self, node: Node, gathers: tuple[int, ...], entries: tuple[Entry, ...], cotangent: int) -> int:
+        """The cotangent of a read added up at the positions read, over the entries' axes."""
+        attributes = {
+            "indices": node.attribute("indices"),
+            "boundary": node.attribute("boundary"),
+            "entries": entries,
+            "over": node.axes,
+        }
+        return self.builder.add("scatter", (self._spread(cotangent, node.axes), *gathers), **attributes)
 
     def _positions(
         self, entries: Sequence[Entry], indices: tuple[Affine, ...], cotangent: int

@@ -81,7 +81,9 @@ def leaf_place(nodes: Sequence[Node], leaves: Mapping[int, Place], number: int) 
         return leaves[number]
     node = nodes[number]
     if node.op == "read":
-        return Place(nodes[node.operands[0]].attribute("name"), node.attribute("indices"))
+        source = nodes[node.operands[0]]
+        buffer = source.attribute("name") if source.op == "input" else leaves[node.operands[0]].buffer
+        return Place(buffer, node.attribute("indices"))
     if node.op == "slice":
         fixed = {node.attribute("axis"): Affine((), node.attribute("position"))}
         place = leaves[node.operands[0]]

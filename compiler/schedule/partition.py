@@ -2,17 +2,18 @@
 
 In: a math-level graph and a signature (storage dtypes and layouts). Out: a `Schedule`.
 
-How: contractions are products over stored operands; they divide the graph into phases. Within a phase, results with the same
-iteration
-domain share a loop nest (`grouping.py`). Everything that is not stored is computed again where it is needed, in registers.
+How: some values are computed by a step of their own from operands that are stored (contractions), or have to be stored so that they
+can be read at any index (views). These divide the graph into phases: a value's phase is the number of such steps below it. Within
+a phase, results with the same iteration domain share a loop nest (`grouping.py`). Everything that is not stored is computed again
+where it is needed, in registers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..ir.graph import Builder, Graph, Output, entry_length, whole_index
-from ..lang.checked import Entry
+from ..ir.graph import Affine, Builder, Graph, Output, entry_length, whole_index
+from ..lang.checked import Entry, Length
 from ..passes.simplify import simplify
 from ..passes.substitute import constant_index, copy_into, push_slice, renamed_axis
 from .grouping import Grouping
@@ -26,10 +27,12 @@ class NotLowered(Exception):
     """An op that no step can compute yet; the message names it."""
 
 
+STORED_OPS = ("contract", "view")  # a node of these ends a phase: what uses it comes in a later one
+
+
 # in the words of whoever wrote the layer
 KERNEL_OPS_REFUSED = {
     "scatter": "the gradient of a read at a shifted index",
-    "view": "a read of a computed value at a shifted index",
     "transform": "a transform (fft, dct and the like)",
     "scan": "scan",
     "carried": "scan",
@@ -83,15 +86,14 @@ class _Partition:
     def run(self) -> Schedule:
         stores = [store for out in self.outputs for store in self._output_stores(out)]
         cone = self._cone([store.node for store in stores])
-        products = self._products(cone)
-        phases = self._phases(cone, products)
-        direct = self._place_products(products, stores)
+        phases = self._phases(cone)
+        stored = [number for number in cone if self.builder.nodes[number].op in STORED_OPS]
+        direct = self._place_products([n for n in stored if self.builder.nodes[n].op == "contract"], stores)
         stores = [store for store in stores if store.node not in direct or self.leaves[store.node].buffer != store.place.buffer]
-        last = max([phases[store.node] for store in stores] + [0] + [phases[p] for p in products])
+        last = max([phases[store.node] for store in stores] + [0] + [phases[number] for number in stored])
         for phase in range(last + 1):
             wanted = [store for store in stores if phases.get(store.node, 0) == phase]
-            operands = [p for p in products if phases[p] == phase + 1]
-            prepared = [self._prepare(p) for p in operands]
+            prepared = [self._prepare(number) for number in stored if phases[number] == phase + 1]
             for _, operand_stores in prepared:
                 wanted.extend(operand_stores)
             wanted.extend(self._carried_reductions(cone, phases, phase))
@@ -160,24 +162,25 @@ class _Partition:
 
     def _temporary(self, stem: str, axes: tuple[str, ...], dtype: str = "compute") -> Place:
         """A new buffer over the axes, and the place of a value in it."""
+        lengths = self.builder.lengths
+        return self._buffer(stem, tuple(lengths[axis] for axis in axes), tuple(renamed_axis(axis) for axis in axes), dtype)
+
+    def _buffer(self, stem: str, dimensions: tuple[Length, ...], indices: tuple[Affine, ...], dtype: str) -> Place:
+        """A new temporary of these dimensions, and a place in it."""
         name, count = f"{stem}", 2
         while name in self.buffers:
             name, count = f"{stem}_{count}", count + 1
-        lengths = self.builder.lengths
-        self.buffers[name] = Buffer(name, "temporary", dtype, tuple(lengths[axis] for axis in axes))
-        return Place(name, tuple(renamed_axis(axis) for axis in axes))
+        self.buffers[name] = Buffer(name, "temporary", dtype, dimensions)
+        return Place(name, indices)
 
     # -------------------------------------------------------------------------------------------- products
 
-    def _products(self, cone: list[int]) -> list[int]:
-        return [number for number in cone if self.builder.nodes[number].op == "contract"]
-
-    def _phases(self, cone: list[int], products: list[int]) -> dict[int, int]:
+    def _phases(self, cone: list[int]) -> dict[int, int]:
         phases: dict[int, int] = {}
         for number in cone:
             node = self.builder.nodes[number]
             phase = max((phases[operand] for operand in node.operands), default=0)
-            phases[number] = phase + 1 if node.op == "contract" else phase
+            phases[number] = phase + 1 if node.op in STORED_OPS else phase
         return phases
 
     def _carried_reductions(self, cone: list[int], phases: dict[int, int], phase: int) -> list[Store]:
@@ -199,7 +202,7 @@ class _Partition:
         reached = {reduction}
         for number in cone:
             node = self.builder.nodes[number]
-            if number > reduction and node.op != "contract" and any(operand in reached for operand in node.operands):
+            if number > reduction and node.op not in STORED_OPS and any(operand in reached for operand in node.operands):
                 if phases[number] > phase:
                     return True
                 reached.add(number)
@@ -241,6 +244,31 @@ class _Partition:
         return tuple(order)
 
     def _prepare(self, number: int) -> tuple[list[Step], list[Store]]:
+        """The steps that compute a value of `STORED_OPS`, and the stores of what they need."""
+        if self.builder.nodes[number].op == "view":
+            return [], self._view(number)
+        return self._product(number)
+
+    def _view(self, number: int) -> list[Store]:
+        """The store that lays a value out as the dimensions of its view, so that later phases can read it at any index."""
+        node = self.builder.nodes[number]
+        value, entries = node.operands[0], node.attribute("entries")
+        lengths = self.builder.lengths
+        indices = tuple(whole_index(entry, lengths) for entry in entries)
+        known = self.leaves.get(value)
+        if known is not None and known.indices == indices and len(self.buffers[known.buffer].dimensions) == len(entries):
+            self.leaves[number] = known
+            return []
+        kind = {"int": "i64", "bool": "bool"}.get(node.kind, "compute")
+        stem = self.builder.nodes[value].name or "value"
+        place = self._buffer(stem, tuple(entry_length(entry, lengths) for entry in entries), indices, kind)
+        self.leaves[number] = place
+        axes = self.builder.sorted_axes(axis for entry in entries for axis in entry.axes)
+        if value not in self.leaves and set(axes) == set(self.builder.nodes[value].axes):
+            self.grouping.promise(value, place)
+        return self._unstacked(value, place, axes)
+
+    def _product(self, number: int) -> tuple[list[Step], list[Store]]:
         """The product step of a contraction, and the stores of the operands that have to be computed for it."""
         node = self.builder.nodes[number]
         axes = self.product_axes[number]

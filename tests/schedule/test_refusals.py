@@ -11,7 +11,6 @@ from lamina.passes.autodiff import NotDifferentiable
 from lamina.schedule.partition import NotLowered
 from lamina.schedule.program import InputSignature, Signature
 
-SHIFTED = "a read of a computed value at a shifted index"
 TRANSPOSED = "the gradient of a read at a shifted index"
 # layer, how the forward program is refused (None: it is not), how the backward one
 REFUSED = {
@@ -25,9 +24,17 @@ REFUSED = {
         "a read through zero(...)",
         TRANSPOSED,
     ),
-    "shift of a computed value": ("in x[B, L] let s[B, L] = sin(x) out y[B, L] = zero(s)[B, L - 1]", SHIFTED, SHIFTED),
+    "shift of a computed value": (
+        "in x[B, L] let s[B, L] = sin(x) out y[B, L] = zero(s)[B, L - 1]",
+        "a read through zero(...)",
+        TRANSPOSED,
+    ),
     "gather": ("in t[N, D] in i[B]: i64 out y[B, D] = t[i, D]", "a read at the index given by a tensor", TRANSPOSED),
-    "gather of a computed value": ("in t[N, D] in i[B]: i64 let u[N, D] = sin(t) out y[B, D] = u[i, D]", SHIFTED, SHIFTED),
+    "gather of a computed value": (
+        "in t[N, D] in i[B]: i64 let u[N, D] = sin(t) out y[B, D] = u[i, D]",
+        "a read at the index given by a tensor",
+        TRANSPOSED,
+    ),
     "real transform": ("in x[B, L] axis F = L/2 + 1 out y[B, F] = re(rfft[L -> F](x))", "a transform", "rfft"),
     "cosine transform": ("in x[B, L] axis F = L out y[B, F] = dct[L -> F](x)", "a transform", "dct"),
     "scan": ("in x[B, L] out y[B, L] = scan[L](h = 0 : 0.5 * h + x)", "scan", "scan"),
