@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..schedule.program import Argument, Program
 from .execute import TORCH_DTYPES, Bound, Call, collapsed_strides
+from .memory import LARGE, pool
 
 _LEADING = "n['...']"
 # What an expression of a program may use besides `n` and `threads`.
@@ -83,14 +84,19 @@ class NativeExecutable:
         integers = self._integers(tensors, bound)
         results = [(self.shape(argument, bound), TORCH_DTYPES[argument.dtype]) for argument in self.output_arguments]
         layouts = [(shape, _contiguous_strides(shape), dtype) for shape, dtype in results]
+        byte_counts = [math.prod(shape) * dtype.itemsize for shape, dtype in results]
+        large = max(byte_counts, default=0) >= LARGE
         function = self.function
-        empty_strided, empty, get_threads = torch.empty_strided, torch.empty, torch.get_num_threads
+        empty_strided, get_threads = torch.empty_strided, torch.get_num_threads
         scratch: dict[int, list[tuple[int, torch.dtype]]] = {}
         pack = struct.Struct(f"{len(self.program.arguments)}P").pack
         temporaries = bool(self.temporaries)
 
         def call(given: Sequence[Tensor]) -> list[Tensor]:
-            outputs = [empty_strided(shape, strides, dtype=dtype) for shape, strides, dtype in layouts]
+            if large:
+                outputs = list(map(_tensor, layouts, byte_counts))
+            else:
+                outputs = [empty_strided(shape, strides, dtype=dtype) for shape, strides, dtype in layouts]
             pointers = [tensor.data_ptr() for tensor in given]
             for tensor in outputs:
                 pointers.append(tensor.data_ptr())
@@ -99,7 +105,7 @@ class NativeExecutable:
                 sizes = scratch.get(threads)
                 if sizes is None:
                     sizes = scratch[threads] = self._scratch(bound, threads)
-                room = [empty(size, dtype=dtype) for size, dtype in sizes]
+                room = [_scratch_tensor(size, dtype) for size, dtype in sizes]
                 for tensor in room:
                     pointers.append(tensor.data_ptr())
             function(pack(*pointers), integers, threads)
@@ -123,6 +129,18 @@ class NativeExecutable:
         # the tensors live as long as the function that runs on their memory
         run.tensors = kept  # type: ignore[attr-defined]
         return run, outputs
+
+
+def _tensor(layout: tuple[tuple[int, ...], tuple[int, ...], torch.dtype], byte_count: int) -> Tensor:
+    """A tensor with undefined contents; large ones come from the pool."""
+    if byte_count >= LARGE:
+        return pool().tensor(*layout, byte_count)
+    shape, strides, dtype = layout
+    return torch.empty_strided(shape, strides, dtype=dtype)
+
+
+def _scratch_tensor(size: int, dtype: torch.dtype) -> Tensor:
+    return _tensor(((size,), (1,), dtype), size * dtype.itemsize)
 
 
 def _contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
