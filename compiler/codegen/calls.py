@@ -1,0 +1,136 @@
+"""The calls of a program's entry point: one for each step, and the loop over tiles around some of them.
+
+In: a schedule, and for kernels their sources. Out: `CallWriter`, lines of C++ for the entry point; it notes the lengths they use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import sympy
+
+from ..lang.checked import Length
+from ..schedule.steps import KernelStep, Place, ProductStep, Schedule, TileLoop
+from .access import access
+from .kernel import KernelSource
+from .lengths import cpp_length, identifier
+
+WORKSPACE = 384 * (768 + 96)  # elements a thread: block_depth * (block_columns + block_rows) of product.hpp
+
+
+class CallWriter:
+    """`within`: whether the step being written is inside the tile loop; `lengths`: what the calls have used, in order."""
+
+    def __init__(self, plan: Schedule) -> None:
+        self.plan = plan
+        self.lengths: dict[str, None] = {}
+        self.within = False
+
+    def _use(self, length: Length) -> str:
+        for symbol in sorted(length.free_symbols, key=lambda s: s.name):
+            self.lengths.setdefault(symbol.name)
+        return cpp_length(length)
+
+    def _tile_begin(self, tile: TileLoop) -> list[str]:
+        """Opens the loop over tiles: every thread takes a share of the rows, its own temporaries and, for sums over the rows, its
+        own result.
+
+        Within the loop the axis is as long as the tile. It runs once even for no rows, to clear what sums over them.
+        """
+        length = self._use(self.plan.lengths[tile.axis])
+        lines = [
+            f"const int64_t whole = {length}, most = lamina::min(whole, {self._use(tile.extent)});",
+            f"const int64_t team = lamina::team_size(threads, whole, whole * {self._use(self._row_elements(tile))});",
+            "#pragma omp parallel num_threads(team) if (team > 1)",
+            "{",
+            "const int64_t members = omp_get_num_threads(), member = omp_get_thread_num();",
+            "const int64_t begin = whole * member / members, end = whole * (member + 1) / members;",
+            "const int64_t tiles = lamina::at_least_one((end - begin + most - 1) / lamina::at_least_one(most));",
+            "const int64_t extent = lamina::at_least_one((end - begin + tiles - 1) / tiles);",
+        ]
+        for name in tile.tiled:
+            lines.append(
+                f"Real* const own_{identifier(name)} = at_{identifier(name)} + member * most * {self._use(self._row_size(name))};"
+            )
+        for name in self._summed(tile):
+            size = self._use(self._size(name))
+            stem = identifier(name)
+            other = f"partial_{stem} + (member - 1) * {size}"
+            lines.append(f"Real* const own_{stem} = member == 0 ? at_{stem} : {other};")
+        lines += [
+            "for (int64_t first = begin; first == begin || first < end; first += extent) {",
+            f"const int64_t {length} = lamina::min(extent, end - first);",
+        ]
+        return lines
+
+    def _tile_end(self, tile: TileLoop) -> list[str]:
+        lines = ["}"]
+        summed = self._summed(tile)
+        if summed:
+            lines.append("#pragma omp barrier")
+        for name in summed:
+            pointers = f"at_{identifier(name)}, partial_{identifier(name)}"
+            lines.append(f"lamina::add_partials({pointers}, {self._use(self._size(name))}, member, members);")
+        return [*lines, "}"]
+
+    def _summed(self, tile: TileLoop) -> list[str]:
+        """The results of the products that sum over the tiled axis."""
+        steps = self.plan.steps[tile.first : tile.last]
+        return [step.result.buffer for step in steps if isinstance(step, ProductStep) and tile.axis in step.k]
+
+    def _size(self, name: str) -> Length:
+        size: Length = sympy.Integer(1)
+        for dimension in self.plan.buffers[name].dimensions:
+            size = size * dimension
+        return size
+
+    def _row_size(self, name: str) -> Length:
+        size: Length = sympy.Integer(1)
+        for dimension in self.plan.buffers[name].dimensions[1:]:
+            size = size * dimension
+        return size
+
+    def _row_elements(self, tile: TileLoop) -> Length:
+        return sum((self._row_size(name) for name in tile.tiled), sympy.Integer(0))
+
+    def _address(self, place: Place) -> str:
+        """The pointer of a buffer; within the tile loop, the thread's own, or that of the tile's first row."""
+        pointer = f"at_{identifier(place.buffer)}"
+        tile = self.plan.tile
+        if not self.within or tile is None:
+            return pointer
+        if place.buffer in (*tile.tiled, *self._summed(tile)):
+            return f"own_{identifier(place.buffer)}"
+        stride = access(place, self.plan.buffers).stride(tile.axis)
+        return pointer if stride == 0 else f"{pointer} + first * {self._use(stride)}"
+
+    def _kernel_call(self, kernel: KernelSource, step: KernelStep, stride: Length) -> str:
+        places = {place.buffer: place for place in kernel.places}
+        given = [self._address(places[name]) for name in kernel.buffers]
+        if kernel.scratch != 0:
+            words = self._use(stride)
+            given += [f"scratch + member * {words}" if self.within else "scratch", words]
+        given += [cpp_length(sympy.Symbol(name, integer=True, nonnegative=True)) for name in kernel.lengths]
+        return f"{kernel.name}({', '.join([*given, '1' if self.within else 'threads'])});"
+
+    def _product_call(self, step: ProductStep) -> str:
+        def points(axes: Iterable[str]) -> str:
+            length: Length = sympy.Integer(1)
+            for axis in axes:
+                length = length * self.plan.lengths[axis]
+            return self._use(length)
+
+        m, n = step.m, step.n
+        left, right = step.left, step.right
+        order = [axis for index in step.result.indices for axis in index.axes]
+        if tuple(order) == (*step.batch, *n, *m) and n != m:
+            m, n, left, right = n, m, right, left
+        operands = []
+        for matrix in (left, right):
+            operands += [self._address(matrix.place), "true" if matrix.transposed else "false"]
+        sizes = ", ".join(points(axes) for axes in (step.batch, m, n, step.k))
+        accumulate = "true" if step.accumulate else "false"
+        if self.within and self.plan.tile is not None and self.plan.tile.axis in step.k:
+            accumulate = "first != begin"
+        team = f"1, workspace + member * {WORKSPACE}" if self.within else "threads, workspace"
+        return f"lamina::product<Real>({team}, {sizes}, {', '.join(operands)}, {self._address(step.result)}, {accumulate});"
