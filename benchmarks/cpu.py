@@ -19,6 +19,7 @@ from measure import Row, environment
 from rich.console import Console
 from rich.table import Table
 from rows import BENCHMARKS, CHILDREN, library_row
+from turns import serve
 
 RESULTS = Path(__file__).with_name("results") / "cpu.json"
 
@@ -41,7 +42,7 @@ def readable(seconds: float) -> str:
 
 
 def table_of(rows: Sequence[Row]) -> Table:
-    table = Table(title="Lamina on the CPU: medians, all candidates of a row in one run", show_lines=True)
+    table = Table(title="Lamina on the CPU: medians, the candidates of a row in turn", show_lines=True)
     for heading in ("row", "problem", "times", "goals"):
         table.add_column(heading, no_wrap=heading == "row")
     for row in rows:
@@ -62,9 +63,13 @@ def main() -> int:
     parser.add_argument("--library", action="store_true", help="one row for each entry of the layer library instead")
     parser.add_argument("--row", help=argparse.SUPPRESS)
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument("--turns", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         print(json.dumps(CHILDREN[options.child[0]](*options.child[1:])))
+        return 0
+    if options.turns:
+        serve(*options.turns)
         return 0
     if options.row:
         run = BENCHMARKS[options.row].run if options.row in BENCHMARKS else library_row(options.row)

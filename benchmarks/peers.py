@@ -45,11 +45,14 @@ def step_of(function: Callable[..., Tensor], arguments: Sequence[Tensor], cotang
     return step
 
 
-def problem(name: str, case: Case, dtype: torch.dtype = torch.float32) -> Problem:
-    """Fresh random arguments and their float64 results by the eager reference."""
+def problem(name: str, case: Case, dtype: torch.dtype = torch.float32, seed: int | None = None) -> Problem:
+    """Random arguments, fresh ones unless a seed is given, and their float64 results by the eager reference."""
     reference = REFERENCES[name]
     generator = torch.Generator()
-    generator.seed()
+    if seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(seed)
     arguments = reference.draw(case, dtype, generator)
     doubled = [argument.double() for argument in arguments]
     shape = torch.empty_like(reference.evaluate(case, *doubled)).shape

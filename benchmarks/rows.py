@@ -1,7 +1,7 @@
 """The rows of the CPU benchmark: one function each.
 
 In: `quick`, smaller problems and fewer repeats. Out: a `Row`. Holds: each row runs in a process of its own, which cpu.py starts
-with the row's environment; what it prints was measured against a peer in that process (or in children alternating with it).
+with the row's environment; training steps are measured in further processes, one for each peer, that take turns (`turns.py`).
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from measure import Candidate, Goal, Row, bandwidth_alarms, copier, interleaved,
 from peers import PEERS, Problem, problem, step_of
 from torch import Tensor
 from torch.nn import functional
+from turns import in_turns
 
-# Large results otherwise come from pages mapped anew at every call, and page faults hide what is compared.
+# Large results of torch otherwise come from small pages mapped anew at every call, and page faults hide what is compared.
 HUGE_PAGES = {"THP_MEM_ALLOC_ENABLE": "1"}
 GR_KAN = "group_rational_b"
 
@@ -61,18 +62,8 @@ def smaller(case: Case, quick: bool) -> Case:
 
 def training(name: str, entry: str, case: Case, peers: Sequence[str], quick: bool, goals: Mapping[str, float]) -> Row:
     """Forward and backward of a library entry by several peers; `goals`: how many times faster than each Lamina should be."""
-    given = problem(entry, case)
-    candidates: dict[str, Candidate] = {}
-    errors, absent = {}, []
-    for peer in peers:
-        step = PEERS[peer](given)
-        if step is None:
-            absent.append(f"{peer}: not installed")
-            continue
-        errors[peer] = verify(peer, step(), given.expected)
-        candidates[peer] = step
-    candidates["copy"] = copier(given.byte_count)
-    seconds, spread = summary(interleaved(candidates, repeats=3 if quick else 15))
+    turns = in_turns(entry, case, peers, batches=3 if quick else 15)
+    seconds, spread = summary(turns.samples)
     reached = tuple(
         Goal(f"times {peer}", seconds[peer] / seconds["lamina"], target) for peer, target in goals.items() if peer in seconds
     )
@@ -81,10 +72,10 @@ def training(name: str, entry: str, case: Case, peers: Sequence[str], quick: boo
         f"{entry} {case} f32, forward and backward",
         seconds,
         spread,
-        errors,
-        absent=absent,
+        turns.errors,
+        absent=[f"{peer}: not installed" for peer in turns.absent],
         goals=reached,
-        alarms=bandwidth_alarms(seconds, given.byte_count),
+        alarms=bandwidth_alarms(seconds, turns.byte_count),
     )
 
 
