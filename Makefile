@@ -1,10 +1,12 @@
-# From a fresh clone: `make demo` shows what Lamina does, `make test` runs the tests, `make lint` checks style and types.
+# From a fresh clone: `make demo` shows what Lamina does, `make test` runs the tests, `make lint` checks style and types,
+# `make fuzz` tries random layers (N of them, from SEED).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+N ?= 500
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint fuzz clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m lamina.demo
@@ -16,6 +18,9 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fuzz: $(INSTALLED)
+	PYTHONPATH=tests/codegen $(BIN)/python tests/fuzz/run.py --number $(N) $(if $(SEED),--seed $(SEED))
 
 clean:
 	rm -rf $(VENV)

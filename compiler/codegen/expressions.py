@@ -81,7 +81,8 @@ def expression(node: Node, operands: Sequence[str], kinds: Sequence[Kind], expon
     else:
         work = "real"
     texts = [convert(text, kind, work) for text, kind in zip(operands, kinds, strict=True)]
-    text = record.cpp.format(*(texts if node.op in (*_OPERATORS, "neg", "not") else [bare(text) for text in texts]))
     if node.op in (*_OPERATORS, "neg", "not"):
-        return f"({text})"
-    return text
+        return f"({record.cpp.format(*texts)})"
+    if work == "int":  # the arguments of a template are of one type: a literal is an int
+        return record.cpp.format(*(f"int64_t({bare(text)})" for text in texts))
+    return record.cpp.format(*(bare(text) for text in texts))

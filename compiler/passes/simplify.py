@@ -290,10 +290,16 @@ def product(builder: Builder, factors: list[int]) -> int:
 
 
 def _reduce(builder: Builder, value: int, operation: str, over: tuple[str, ...]) -> int | None:
-    """Factors without a reduced axis leave a sum: sum(c * x) = c * sum(x). Nested sums join."""
-    if operation != "sum" or not over:
-        return value if not over else None
+    """Factors without a reduced axis leave a sum: sum(c * x) = c * sum(x). Nested sums join. Equal elements need no loop."""
+    if not over:
+        return value
     node = builder.nodes[value]
+    lost = tuple(axis for axis in over if axis not in node.axes)
+    if lost:
+        rest = tuple(axis for axis in over if axis in node.axes)
+        return _reduce_equal(builder, builder.reduce(operation, value, rest) if rest else value, operation, lost)
+    if operation != "sum":
+        return None
     if node.op == "reduce" and node.attribute("operation") == "sum":
         return builder.reduce("sum", node.operands[0], (*over, *node.attribute("over")))
     if node.kind != "real" or node.op not in ("mul", "neg"):
@@ -310,6 +316,32 @@ def _reduce(builder: Builder, value: int, operation: str, over: tuple[str, ...])
     if inner is None or not set(over) <= set(axes[inner].axes):
         return None
     return builder.add("mul", (product(builder, outer), builder.reduce("sum", inner, over)))
+
+
+def _reduce_equal(builder: Builder, value: int, operation: str, axes: tuple[str, ...]) -> int:
+    """The reduction of a value over axes that it does not vary along, because a rule above has found all its elements equal."""
+    if operation in ("max", "min"):
+        return value  # over no element at all they are refused
+    for axis in axes:
+        count = builder.add("length", length=builder.lengths[axis])
+        is_empty = builder.add("eq", (count, builder.const(0)))
+        kind = builder.nodes[value].kind
+        if operation == "any":
+            value = builder.add("and", (value, builder.add("not", (is_empty,))))
+        elif operation == "all":
+            value = builder.add("or", (value, is_empty))
+        elif operation == "sum":
+            number = builder.add("select", (value, builder.const(1), builder.const(0))) if kind == "bool" else value
+            # not 0 * number, which is NaN where that is infinite
+            none = builder.const(0) if kind in ("bool", "int") else builder.const(0.0)
+            value = builder.add("select", (is_empty, none, builder.add("mul", (number, count))))
+        elif kind in ("real", "complex"):
+            value = builder.add("pow", (value, count))
+        else:  # an integer's power is a real: the product is left, over a value made to vary
+            first = builder.add("ge", (builder.add("index", axis=axis), builder.const(0)))
+            ones = builder.add("select", (first, builder.const(1), builder.const(0)))
+            value = builder.add("reduce", (builder.add("mul", (value, ones)),), operation=operation, over=(axis,))
+    return value
 
 
 def strip_factors(builder: Builder, number: int, dropped: set[int]) -> int | None:
@@ -332,6 +364,8 @@ def _slice(builder: Builder, value: int, axis: str, position: int) -> int | None
     """A slice moves down to the reads, stacks and sums below it; a sum may yet be recognised as a contraction, which stays
     whole."""
     node = builder.nodes[value]
+    if axis not in node.axes:
+        return value
     if node.op in SCALAR_OPS or node.op in ("stack", "read", "index"):
         return push_slice(builder, value, axis, position)
     return None

@@ -133,6 +133,14 @@ def copy_into(builder: Builder, graph: Graph, hook: Any = None) -> dict[int, int
     return numbers
 
 
+def _stays_inside(builder: Builder, index: Affine, axis: str) -> bool:
+    """Whether a plain axis or a constant is certain to be an index of the axis."""
+    length = builder.lengths[axis]
+    last = index.offset if not index.terms else builder.lengths[index.axes[0]] - 1
+    below = (length - 1 - last).is_nonnegative
+    return bool(below) and (bool(index.terms) or bool(sympy.sympify(index.offset).is_nonnegative))
+
+
 def resolve_views(graph: Graph, builder: Builder) -> Graph:
     """Pass. Before: reads of computed values. After: those at plain axes or constants are the values themselves, substituted.
 
@@ -152,6 +160,8 @@ def resolve_views(graph: Graph, builder: Builder) -> Graph:
                     continue  # read whole: the axes keep their names
                 return None
             if not is_simple(index):
+                return None
+            if node.attribute("boundary") is not None and not _stays_inside(b, index, entry.axes[0]):
                 return None
             if index.axes != entry.axes:
                 replacements[entry.axes[0]] = index

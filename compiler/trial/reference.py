@@ -53,19 +53,23 @@ class Reference:
         return {f"second_{name.removeprefix('grad_')}": value for name, value in named.items()} if step == 2 else named
 
     def _with_noise(self, step: int, size: float, seed: int) -> Graph:
-        graph = self.graph(step)
-        signs = random.Random(seed)
-        builder = Builder(graph.name, graph.axes, graph.inputs)
-        numbers: dict[int, int] = {}
-        for number, node in enumerate(graph.nodes):
-            operands = tuple(numbers[operand] for operand in node.operands)
-            copy = builder.add(node.op, operands, **dict(node.attributes))
-            rounded = node.kind in ("real", "complex") and (
-                (node.op in SCALAR_OPS and node.op not in _EXACT)
-                or node.op in ("contract", "transform")
-                or (node.op == "reduce" and node.attribute("operation") in _SUMS)
-            )
-            if rounded:
-                copy = builder.add("mul", (copy, builder.const(1.0 + signs.choice((-1.0, 1.0)) * size)))
-            numbers[number] = copy
-        return builder.finish([Output(output.spec, numbers[output.node]) for output in graph.outputs], graph.level)
+        return with_noise(self.graph(step), size, seed)
+
+
+def with_noise(graph: Graph, size: float, seed: int) -> Graph:
+    """The graph with every value that a machine rounds moved, relative to itself, by `size` up or down."""
+    signs = random.Random(seed)
+    builder = Builder(graph.name, graph.axes, graph.inputs)
+    numbers: dict[int, int] = {}
+    for number, node in enumerate(graph.nodes):
+        operands = tuple(numbers[operand] for operand in node.operands)
+        copy = builder.add(node.op, operands, **dict(node.attributes))
+        rounded = node.kind in ("real", "complex") and (
+            (node.op in SCALAR_OPS and node.op not in _EXACT)
+            or node.op in ("contract", "transform")
+            or (node.op == "reduce" and node.attribute("operation") in _SUMS)
+        )
+        if rounded:
+            copy = builder.add("mul", (copy, builder.const(1.0 + signs.choice((-1.0, 1.0)) * size)))
+        numbers[number] = copy
+    return builder.finish([Output(output.spec, numbers[output.node]) for output in graph.outputs], graph.level)

@@ -31,6 +31,18 @@ EXTREMA |= {
 }
 
 FOUND = {
+    "integer functions of literals": Case(
+        """layer s { in k[B]: i64 in j[B]: i32 in x[B] out a[B] = clamp(k * 2 - 1, -3, 4) out b[B] = min(j, 3) + max(2, k)
+             out c[B] = x * abs(j - 2) * sign(k - 1) out d[B] = floor(k) + round(j) }""",
+        {"k": (9,), "j": (9,), "x": (9,)},
+        {"k": integers(-9, 9), "j": integers(-5, 9)},
+    ),
+    "reductions of what does not vary": Case(
+        """layer s { in x[B, C] param a[] = 1 out p[B] = sum[C](x^0) * x[B, 0] out q[B] = sum[i < 3](x[B, 1] + 0*i)
+             out r[] = sum[i < 3](2.5) * a out s[B] = max[C](x^0) out t[] = prod[i < 3](a) out u[] = prod[B](index(B)^0)
+             out v[] = select(any[i < 3](a > 0), a, 1) out w[B] = mean[C](x^0) }""",
+        {"x": (5, 4), "a": ()},
+    ),
     "int reductions": Case(
         """layer s { in k[B, C]: i64 in j[B, C]: i32 in x[B] out a[B] = x * max[C](k) + min[C](j)
              out b[C] = max[B](k) + sum[B](j) out c[] = prod[B, C](j) + sum[B,C](k*j) out d[B] = mean[C](k)

@@ -85,8 +85,8 @@ def booleans() -> Callable[[numpy.random.Generator, tuple[int, ...]], Any]:
 
 
 def signature_of(graph: Graph, dtype: str, strided: Sequence[str] = ()) -> Signature:
-    compute = "f64" if dtype == "f64" else "f32"
-    stored = {"float": dtype, "compute": compute}
+    compute = "f64" if dtype == "f64" or any(spec.dtype in ("f64", "c128") for spec in graph.inputs) else "f32"
+    stored = {"float": dtype, "complex": "c128" if dtype == "f64" else "c64", "compute": compute}
     return Signature(
         tuple(
             InputSignature(spec.name, stored.get(spec.dtype, spec.dtype), "strided" if spec.name in strided else "contiguous")
@@ -110,7 +110,7 @@ def oracle(case: Case) -> list[Graph]:
 
 
 def wanted_of(case: Case, graph: Graph) -> tuple[str, ...]:
-    every = tuple(spec.name for spec in graph.inputs if spec.dtype in (*FLOATING, "float"))
+    every = tuple(spec.name for spec in graph.inputs if spec.dtype in (*FLOATING, "float", "complex", "c64", "c128"))
     return every if case.wanted is None else tuple(n for n in every if n in case.wanted or n.startswith("grad_"))
 
 

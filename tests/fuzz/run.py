@@ -1,0 +1,67 @@
+"""make fuzz: random layers, as many as are asked for, compiled and compared with the interpreter.
+
+In: how many, and the first seed. Out: progress and what was refused, on the screen; for every failure the layer, its lengths, its
+seed and a smaller layer that fails alike. The exit code is 1 where there was a failure or a refusal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from itertools import islice
+
+from layer_generator import random_layer
+from layer_trial import Outcome, try_together
+from shrink import likeness, shrunken
+
+UNIT = 16  # layers built together: what a build costs is mostly the runtime they share
+_PROGRESS_SECONDS = 10.0
+_MOST_OF_A_KIND = 2  # failures of one kind that are shown and made smaller
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-n", "--number", type=int, default=500, help="how many layers")
+    parser.add_argument("-s", "--seed", type=int, default=None, help="the first seed; by default one from the clock")
+    arguments = parser.parse_args()
+    first = int(time.time()) if arguments.seed is None else arguments.seed
+    print(f"{arguments.number} layers from seed {first}")
+    began = shown = time.monotonic()
+    refusals: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
+    seeds = iter(range(first, first + arguments.number))
+    done = 0
+    while unit := list(islice(seeds, UNIT)):
+        with tempfile.TemporaryDirectory() as folder:  # what is built here is met once
+            os.environ["LAMINA_CACHE"] = folder
+            for outcome in try_together([random_layer(seed) for seed in unit]):
+                done += 1
+                if outcome.refusal:
+                    refusals[outcome.refusal] += 1
+                if outcome.failure:
+                    kinds[likeness(outcome)] += 1
+                    if kinds[likeness(outcome)] <= _MOST_OF_A_KIND:
+                        describe(outcome)
+        if time.monotonic() - shown > _PROGRESS_SECONDS or done == arguments.number:
+            shown = time.monotonic()
+            counts = f"{sum(kinds.values())} failed, {sum(refusals.values())} refused"
+            print(f"{done} layers, {counts}, {done / (shown - began):.1f} a second", flush=True)
+    for reason, count in refusals.most_common():
+        print(f"refused {count:5}  {reason}")
+    for kind, count in kinds.most_common():
+        print(f"failed  {count:5}  {kind}")
+    return 1 if kinds or refusals else 0
+
+
+def describe(outcome: Outcome) -> None:
+    small = shrunken(outcome)
+    print(f"\n==== seed {outcome.layer.seed}, {outcome.layer.dtype}\n{outcome.layer.text}{outcome.failure}")
+    print(f"---- smaller\n{small.layer.text}{small.failure}\n", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

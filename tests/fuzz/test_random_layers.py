@@ -1,0 +1,94 @@
+"""Random layers over the whole language: values, gradients and second gradients of generated kernels against the interpreter.
+
+`make fuzz N=5000 SEED=1` tries others. A layer that once failed is kept in `regressions`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from layer_generator import random_layer
+from layer_trial import Outcome, try_together
+from layer_writer import BASE_AXES, RandomLayer
+from shrink import shrunken
+
+FIRST_SEED = 20260
+UNITS, UNIT = 10, 20  # layers built together: what a build costs is mostly the runtime they share
+REFUSALS_ALLOWED = True  # False once the target compiles the whole language
+# Known defects: a regression in the list that passes fails the test, so that it is taken off.
+PENDING = {"product_that_loses_an_axis"}
+REGRESSIONS = [
+    pytest.param(path, id=path.stem, marks=[pytest.mark.xfail(strict=True)] if path.stem in PENDING else [])
+    for path in sorted((Path(__file__).parent / "regressions").glob("*.lam"))
+]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("LAMINA_CACHE", str(tmp_path))
+    yield
+
+
+def judged(outcomes: list[Outcome]) -> None:
+    failed = [outcome for outcome in outcomes if outcome.failure]
+    texts = [f"seed {each.layer.seed}, {each.layer.dtype}\n{each.layer.text}{each.failure}" for each in failed[:2]]
+    if failed:
+        small = shrunken(failed[0])
+        texts.append(f"smaller\n{small.layer.text}{small.failure}")
+    assert not failed, "\n\n".join(texts)
+    refused = Counter(outcome.refusal for outcome in outcomes if outcome.refusal)
+    print(*(f"refused {count}: {reason}" for reason, count in refused.most_common()), sep="\n")
+    assert REFUSALS_ALLOWED or not refused, refused
+
+
+@pytest.mark.parametrize("unit", range(UNITS))
+def test_random_layers_as_interpreted(unit: int) -> None:
+    first = FIRST_SEED + unit * UNIT
+    judged(try_together([random_layer(seed) for seed in range(first, first + UNIT)]))
+
+
+def test_the_generator_covers_the_language() -> None:
+    """Every construct stands in some layer of the ordinary run."""
+    text = "\n".join(random_layer(FIRST_SEED + number).text for number in range(UNITS * UNIT))
+    constructs = (
+        *("in x", "param ", "buffer ", "axis ", "let ", "[...", ": complex", ": i32", ": i64", ": bool", ": f32", "len(", "index("),
+        *(
+            "sum[",
+            "prod[",
+            "max[",
+            "min[",
+            "mean[",
+            "any[",
+            "all[",
+            "in 1..",
+            "zero(",
+            "wrap(",
+            "clamp(",
+            "reflect(",
+            "iterate[",
+            "scan[",
+        ),
+        *("fft[", "ifft[", "rfft[", "irfft[", "dct[", "idct[", ", n = ", "chebyshev(", "legendre(", "hermite(", "bspline("),
+        *("cis(", "re(", "im(", "conj(", "arg(", "select(", "mixed(", "unit[", "dense(", "gated(", "shifted(", "2*", "M+1", "M*"),
+    )
+    assert [construct for construct in constructs if construct not in text] == []
+    assert {random_layer(FIRST_SEED + number).dtype for number in range(UNIT)} == {"f64", "f32", "bf16", "f16"}
+
+
+def test_the_same_layer_for_the_same_seed() -> None:
+    assert [random_layer(seed) for seed in range(30)] == [random_layer(seed) for seed in range(30)]
+
+
+@pytest.mark.parametrize("path", REGRESSIONS)
+def test_regressions(path: Path) -> None:
+    """A specification that once failed. Its first line has dtype, orders of derivatives and, if any, what lengths have to meet."""
+    text = path.read_text(encoding="utf-8")
+    head = re.match(r"# (\w+), orders (\d)(?:, lengths: (.*))?\n", text)
+    assert head, f"{path.name}: expected a first line such as '# f64, orders 2, lengths: A >= 1; A == B'"
+    conditions = tuple(head[3].split("; ")) if head[3] else ()
+    axes = {axis: axis for axis in BASE_AXES}
+    judged(try_together([RandomLayer(0, "", "", (), axes, conditions, head[1], int(head[2]), written=text)]))
