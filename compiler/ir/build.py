@@ -252,7 +252,7 @@ class _Build:
         name = expr.name if self.scans[expr.name] == 1 else f"{expr.name}.{self.scans[expr.name]}"
         carried = self.add(expr.span, "carried", name=name, kind=expr.kind, axes=axes)
         body = yield expr.body, _Scope({**scope.carried, expr.name: carried})
-        return self.add(expr.span, "scan", initial, body, axis=expr.axis, name=name)
+        return self.add(expr.span, "scan", initial, body, axis=expr.axis, names=(name,), result=0, reverse=False)
 
     def iterate(self, expr: Iterate, scope: _Scope) -> _Steps:
         values = []

@@ -147,7 +147,7 @@ class _Interpreter:
 
     def _inside(self, scan: int) -> tuple[int, ...]:
         """All that the body of a scan uses, in order: the nodes of its steps and what these read from outside."""
-        inside = {self.graph.nodes[scan].operands[1]}
+        inside = set(self.graph.nodes[scan].operands)
         for number in reversed(range(scan)):
             if number in inside and self.free[number]:
                 inside.update(self.factors.get(number, self.graph.nodes[number].operands))
@@ -311,36 +311,40 @@ class _Interpreter:
 
     def _scan(self, number: int, frame: _Frame) -> Array:
         node = self.graph.nodes[number]
-        initial, body = node.operands
-        axis, name = node.attribute("axis"), node.attribute("name")
+        axis, names, chosen = node.attribute("axis"), node.attribute("names"), node.attribute("result")
+        initials, bodies = node.operands[: len(names)], node.operands[len(names) :]
         steps = self.sizes[axis]
-        block = [k for k in self._inside(number) if name in self.free[k] and self.free[k] <= self.free[number] | {name}]
-        carried = next(
-            (k for k in block if self.graph.nodes[k].op == "carried" and self.graph.nodes[k].attribute("name") == name), None
-        )
-        rest = tuple(each for each in node.axes if each != axis)
+        own = frozenset(names)
+        block = [k for k in self._inside(number) if own & self.free[k] and self.free[k] <= self.free[number] | own]
+        carried = {k: names.index(self.graph.nodes[k].attribute("name")) for k in block if self.graph.nodes[k].op == "carried"}
         result: Array = numpy.zeros([self.sizes[each] for each in node.axes], DTYPES[node.kind])
         if result.size == 0:
             return result
-        running_axes = self.graph.nodes[carried].axes if carried is not None else rest
-        running = align(self.lookup(initial, frame), self.graph.nodes[initial].axes, running_axes)
+        running: dict[int, Array] = {}
+        for k, position in carried.items():
+            running[k] = align(self.lookup(initials[position], frame), self._axes(initials[position]), self._axes(k))
         self.sizes[axis] = 1
-        for step in range(steps):
+        for step in reversed(range(steps)) if node.attribute("reverse") else range(steps):
             self.starts[axis] = step
             inner = _Frame(frame, axis, step)
             for k in block:
-                if k == carried:
-                    shape = [self.sizes[each] for each in running_axes]
-                    inner.values[k] = numpy.broadcast_to(running, shape).astype(DTYPES[self.graph.nodes[k].kind])
+                if k in carried:
+                    shape = [self.sizes[each] for each in self._axes(k)]
+                    inner.values[k] = numpy.broadcast_to(running[k], shape).astype(DTYPES[self.graph.nodes[k].kind])
                 else:
                     inner.values[k] = self.compute(k, inner)
-            value = align(self.lookup(body, inner), self.graph.nodes[body].axes, node.axes)
-            dimension = node.axes.index(axis)
-            place = (slice(None),) * dimension + (slice(step, step + 1),)
-            result[place] = value
-            running = align(result[place].take(0, axis=dimension), rest, running_axes)
+            place = (slice(None),) * node.axes.index(axis) + (slice(step, step + 1),)
+            result[place] = align(self.lookup(bodies[chosen], inner), self._axes(bodies[chosen]), node.axes)
+            for k, position in carried.items():
+                value, axes = self.lookup(bodies[position], inner), self._axes(bodies[position])
+                if axis in axes:
+                    value = value.take(0, axis=axes.index(axis))
+                running[k] = align(value, tuple(each for each in axes if each != axis), self._axes(k))
         self.sizes[axis], self.starts[axis] = steps, 0
         return result
+
+    def _axes(self, number: int) -> tuple[str, ...]:
+        return self.graph.nodes[number].axes
 
 
 def product_factors(graph: Graph, node: Node) -> tuple[int, ...] | None:
@@ -379,8 +383,10 @@ def free_running_values(graph: Graph) -> tuple[frozenset[str], ...]:
         if node.op == "carried":
             free.append(frozenset((node.attribute("name"),)))
         elif node.op == "scan":
-            initial, body = node.operands
-            free.append(free[initial] | (free[body] - {node.attribute("name")}))
+            names = node.attribute("names")
+            initials, bodies = node.operands[: len(names)], node.operands[len(names) :]
+            inside = frozenset().union(*(free[body] for body in bodies))
+            free.append((inside - frozenset(names)).union(*(free[initial] for initial in initials)))
         else:
             free.append(frozenset().union(*(free[operand] for operand in node.operands)))
     return tuple(free)

@@ -18,7 +18,11 @@ In: an op's name, operands and attributes, inside a builder. Out: the kind and a
 | slice | value | axis, position | the value at a fixed position of an axis |
 | transform | value | function, source, target, n | fft ifft rfft irfft dct idct |
 | carried | | name, kind, axes | the running value inside a scan |
-| scan | initial, body | axis, name | the body's value at every step along the axis |
+| scan | initials, then bodies, one a running value | axis, names, result, reverse | the value of body number `result` at every step |
+
+The running values of a scan step at once, from the axis' first point to its last or, with `reverse`, from its last to its first. The
+value of `result` at a point is the one after that point's step. Scans of the same operands that differ in `result` alone are one
+recurrence read at several of its values.
 """
 
 from __future__ import annotations
@@ -114,7 +118,14 @@ def result_type(builder: Builder, op: str, operands: tuple[int, ...], attributes
     if op == "carried":
         return attributes["kind"], tuple(attributes["axes"])
     if op == "scan":
-        return widest([node.kind for node in nodes]), tuple(dict.fromkeys((*axes, attributes["axis"])))
+        names, result = attributes["names"], attributes["result"]
+        if len(operands) != 2 * len(names):
+            raise ValueError(f"expected {2 * len(names)} operands, found {len(operands)}")
+        if not 0 <= result < len(names):
+            raise ValueError(f"there is no running value number {result}")
+        _require_axis(builder, attributes["axis"])
+        own = [nodes[result], nodes[len(names) + result]]
+        return widest([node.kind for node in own]), tuple({axis: None for node in own for axis in (*node.axes, attributes["axis"])})
     raise ValueError(f"no op {op}")
 
 

@@ -77,7 +77,12 @@ ATTRIBUTES: dict[str, dict[str, _Check]] = {
     "slice": {"axis": _is_text, "position": lambda value: isinstance(value, int)},
     "transform": {"function": lambda value: value in TRANSFORMS, "source": _is_text, "target": _is_text, "n": _is_length},
     "carried": {"name": _is_text, "kind": _is_text, "axes": _is_axes},
-    "scan": {"axis": _is_text, "name": _is_text},
+    "scan": {
+        "axis": _is_text,
+        "names": lambda value: _is_axes(value) and len(value) > 0,
+        "result": lambda value: isinstance(value, int),
+        "reverse": lambda value: isinstance(value, bool),
+    },
 }
 OPERAND_COUNTS = {
     "input": 0,
@@ -90,7 +95,7 @@ OPERAND_COUNTS = {
     "slice": 1,
     "transform": 1,
 }
-OPERAND_COUNTS |= {"carried": 0, "scan": 2}
+OPERAND_COUNTS |= {"carried": 0}
 
 
 def _read_of_itself(graph: Graph, node: Node) -> str | None:
@@ -233,20 +238,23 @@ def _scan_fault(graph: Graph, free: tuple[frozenset[str], ...], node: Node) -> s
     """A scan's types, and that no step looks along the scan's axis at a running value."""
     if node.op != "scan":
         return None
-    axis, name = node.attribute("axis"), node.attribute("name")
-    initial, body = node.operands
-    if axis in graph.nodes[initial].axes:
+    axis, names = node.attribute("axis"), node.attribute("names")
+    initials, bodies = node.operands[: len(names)], node.operands[len(names) :]
+    if any(axis in graph.nodes[initial].axes for initial in initials):
         return f"its initial value varies along {axis}"
-    inside = {body}
-    for number in reversed(range(body + 1)):
+    inside = set(bodies)
+    for number in reversed(range(max(bodies) + 1)):
         step = graph.nodes[number]
-        if number not in inside or name not in free[number]:
+        if number not in inside or not free[number].intersection(names):
             continue
         inside.update(step.operands)
-        if step.op == "carried":
-            rest = tuple(each for each in node.axes if each != axis)
-            if step.kind != node.kind or step.axes != rest:
-                return f"its running value is {step.kind}{list(step.axes)}, expected {node.kind}{list(rest)}"
+        if step.op == "carried" and step.attribute("name") in names:
+            position = names.index(step.attribute("name"))
+            own = [graph.nodes[initials[position]], graph.nodes[bodies[position]]]
+            kind = widest([each.kind for each in own])
+            rest = tuple(each for each in graph.axis_lengths if each != axis and any(each in value.axes for value in own))
+            if step.kind != kind or step.axes != rest:
+                return f"its running value is {step.kind}{list(step.axes)}, expected {kind}{list(rest)}"
         along: tuple[str, ...] = ()
         if step.op in ("reduce", "contract", "scatter"):
             along = step.attribute("over")

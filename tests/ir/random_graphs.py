@@ -121,7 +121,13 @@ def node(draw, builder: Builder, values: list[int]) -> int | None:
         body = builder.add(
             "add", (carried, builder.add("read", (builder.input("z"),), indices=(index(L=1), index(0)), boundary=None))
         )
-        return builder.add("scan", (value, body), axis="L", name=name)
+        reverse = draw(st.booleans())
+        if draw(st.booleans()):
+            return builder.add("scan", (value, body), axis="L", names=(name,), result=0, reverse=reverse)
+        other = builder.add("carried", name=f"{name}.2", kind="complex", axes=axes)
+        bodies = (builder.add("add", (body, other)), body)
+        names = (name, f"{name}.2")
+        return builder.add("scan", (value, value, *bodies), axis="L", names=names, result=draw(st.integers(0, 1)), reverse=reverse)
     if not axes:
         return None
     axis = draw(st.sampled_from(axes))

@@ -207,7 +207,7 @@ def test_transform_of_a_constant_and_of_an_empty_batch():
 
 def recurrence(s: Sketch, axis: str, initial: int, axes: tuple[str, ...], step, name: str = "h", kind: str = "real") -> int:
     carried = s("carried", name=name, kind=kind, axes=axes)
-    return s("scan", initial, step(carried), axis=axis, name=name)
+    return s("scan", initial, step(carried), axis=axis, names=(name,), result=0, reverse=False)
 
 
 def test_running_sum_in_the_middle_axis():
@@ -253,6 +253,28 @@ def test_scan_with_a_matrix_product_in_its_step():
         state = numpy.tanh(w @ state + x[t])
         states.append(state)
     close(s.out("h", "L K", h).run(x=x, w=w), states, rtol=1e-12)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_coupled_running_values_step_at_once(reverse: bool):
+    """(a, b) <- (b + x, 0.5 * a * b) with different axes; the same scan read at either value."""
+    s = Sketch({"L": None, "D": None}, {"x": "L D", "b0": "D"})
+    a = s("carried", name="a", kind="real", axes=("D",))
+    b = s("carried", name="b", kind="real", axes=("D",))
+    bodies = (s("add", b, s.whole("x")), s("mul", s("mul", Const(0.5), a), b))
+    initials = (s.builder.const(1.0), s.whole("b0"))
+    for number, name in enumerate("ab"):
+        s.out(name, "L D", s("scan", *initials, *bodies, axis="L", names=("a", "b"), result=number, reverse=reverse))
+    for length in (0, 1, 5):
+        x, b0 = normal(length, 3), normal(3)
+        states, pair = [], (numpy.ones(3), b0)
+        for row in x[::-1] if reverse else x:
+            pair = (pair[1] + row, 0.5 * pair[0] * pair[1])
+            states.append(pair)
+        found = s.run(x=x, b0=b0)
+        for number, name in enumerate("ab"):
+            expected = numpy.array([each[number] for each in states]).reshape(length, 3)
+            close(found[name], expected[::-1] if reverse else expected, rtol=1e-12)
 
 
 def test_scan_inside_a_scan():

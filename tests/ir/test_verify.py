@@ -25,7 +25,7 @@ in w[K] : float
 %7 = const(value=0.0) : real[]
 %8 = carried(axes=("C",), kind="real", name="h") : real[C]
 %9 = add(%8, %5) : real[L, C]
-%10 = scan(%7, %9, axis="L", name="h") : real[L, C]
+%10 = scan(%7, %9, axis="L", names=("h",), result=0, reverse=false) : real[L, C]
 %11 = view(%10, entries=(<L>, <C>,)) : real[L, C]
 %12 = read(%11, boundary="zero", indices=({L + -1}, {C})) : real[L, C]
 out y[L] : float = %6
@@ -67,6 +67,9 @@ BROKEN = [
     ("read(%11, boundary", "read(boundary", 12, "index out of range"),
     ("scan(%7, %9", "scan(%6, %9", 10, "its initial value varies along L"),
     ("scan(%7, %9", "scan(%7", 10, "expected 2 operands, found 1"),
+    ('names=("h",), result=0', 'names=("h",), result=1', 10, "there is no running value number 1"),
+    ('names=("h",), result=0', 'names=("h", "g",), result=0', 10, "expected 4 operands, found 2"),
+    ('names=("h",), result=0', "names=(), result=0", 10, "the attribute names cannot be ()"),
     (
         'carried(axes=("C",), kind="real", name="h") : real[C]',
         'carried(axes=(), kind="real", name="h") : real[]',
