@@ -18,11 +18,11 @@ In: an op's name, operands and attributes, inside a builder. Out: the kind and a
 | slice | value | axis, position | the value at a fixed position of an axis |
 | transform | value | function, source, target, n | fft ifft rfft irfft dct idct |
 | carried | | name, kind, axes | the running value inside a scan |
-| scan | initials, then bodies, one a running value | axis, names, result, reverse | the value of body number `result` at every step |
+| scan | initials, then bodies, one a running value | axis, names, result, reverse | body number `result` at every step |
 
-The running values of a scan step at once, from the axis' first point to its last or, with `reverse`, from its last to its first. The
-value of `result` at a point is the one after that point's step. Scans of the same operands that differ in `result` alone are one
-recurrence read at several of its values.
+The running values of a scan step at once, from the axis' first point to its last or, with `reverse`, from its last to its first.
+The value of `result` at a point is the one after that point's step. Scans of the same operands that differ in `result` alone are
+one recurrence read at several of its values.
 """
 
 from __future__ import annotations
