@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import sympy
 
 from ..lang.checked import Length
-from ..schedule.steps import KernelStep, Place, ProductStep, Schedule, TileLoop
+from ..schedule.steps import CheckStep, KernelStep, Place, ProductStep, Schedule, TileLoop
 from .access import access
 from .kernel import KernelSource
 from .lengths import cpp_length, identifier
@@ -101,7 +101,7 @@ class CallWriter:
             return pointer
         if place.buffer in (*tile.tiled, *self._summed(tile)):
             return f"own_{identifier(place.buffer)}"
-        stride = access(place, self.plan.buffers).stride(tile.axis)
+        stride = access(place, self.plan.buffers, self.plan.lengths).stride(tile.axis)
         return pointer if stride == 0 else f"{pointer} + first * {self._use(stride)}"
 
     def _kernel_call(self, kernel: KernelSource, step: KernelStep, stride: Length) -> str:
@@ -113,6 +113,12 @@ class CallWriter:
         given += [cpp_length(sympy.Symbol(name, integer=True, nonnegative=True)) for name in kernel.lengths]
         return f"{kernel.name}({', '.join([*given, '1' if self.within else 'threads'])});"
 
+    def _check_call(self, step: CheckStep, number: int) -> str:
+        """Ends the call, with the check's number (from 1), the index's extremes and the dimension's length as its status."""
+        low, high = (f"{self._address(place)}[0]" if place is not None else "0" for place in (step.low, step.high))
+        length = self._use(step.length)
+        return f"if (lamina::leaves({self._use(step.points)}, {low}, {high}, {length}, {number}, status)) return;"
+
     def _product_call(self, step: ProductStep) -> str:
         def points(axes: Iterable[str]) -> str:
             length: Length = sympy.Integer(1)
@@ -122,7 +128,7 @@ class CallWriter:
 
         m, n = step.m, step.n
         left, right = step.left, step.right
-        order = [axis for index in step.result.indices for axis in index.axes]
+        order = [axis for index in step.result.affine for axis in index.axes]
         if tuple(order) == (*step.batch, *n, *m) and n != m:
             m, n, left, right = n, m, right, left
         operands = []

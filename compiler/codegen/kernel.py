@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import sympy
 
 from ..lang.checked import Length
-from ..schedule.nest import is_leaf, leaf_place
+from ..schedule.nest import leaf_place, used_by
 from ..schedule.steps import KernelStep, Place, Schedule, Store
 from .access import Access
 from .expressions import CPP_TYPES
@@ -246,12 +246,12 @@ class _Kernel(ReductionWriter):
             if number in seen or number in self.text_of:
                 continue
             seen.add(number)
-            if not is_leaf(self.nodes, self.leaves, number) and number not in self.row:
-                pending.extend(self.nodes[number].operands)
+            if number not in self.row:
+                pending.extend(used_by(self.nodes, self.leaves, number))
         self.uses, self.deepest = {}, {}
         for number in sorted(seen):
-            if not is_leaf(self.nodes, self.leaves, number) and number not in self.row:
-                for operand in self.nodes[number].operands:
+            if number not in self.row:
+                for operand in used_by(self.nodes, self.leaves, number):
                     self.uses[operand] = self.uses.get(operand, 0) + 1
                     self.deepest[operand] = max(self.deepest.get(operand, -1), self._depth(number))
         for root in roots:

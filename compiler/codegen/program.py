@@ -19,8 +19,8 @@ from ..lang.checked import Length
 from ..passes.pipeline import finish
 from ..passes.ties import needs_same_bits
 from ..schedule.partition import schedule
-from ..schedule.program import Argument, Program, Signature
-from ..schedule.steps import KernelStep, ProductStep, Schedule
+from ..schedule.program import STATUS_WORDS, Argument, Program, Signature
+from ..schedule.steps import CheckStep, KernelStep, ProductStep, Schedule
 from .access import passed_strides, stride_variable
 from .calls import WORKSPACE, CallWriter
 from .kernel import KernelSource, kernel_source
@@ -98,6 +98,7 @@ class _Assembly(CallWriter):
     def program(self) -> Program:
         calls: list[str] = []
         scratch: list[Length] = []
+        checks: list[str] = []
         tile = self.plan.tile
         for position, step in enumerate(self.plan.steps):
             self.within = tile is not None and tile.first <= position < tile.last
@@ -114,11 +115,14 @@ class _Assembly(CallWriter):
                 calls.append(self._kernel_call(kernel, step, stride))
             elif isinstance(step, ProductStep):
                 calls.append(self._product_call(step))
+            elif isinstance(step, CheckStep):
+                checks.append(step.text)
+                calls.append(self._check_call(step, len(checks)))
             else:
                 raise AssertionError(f"no call for {step}")
             if tile is not None and position == tile.last - 1:
                 calls += self._tile_end(tile)
-        arguments = self._arguments(scratch)
+        arguments = self._arguments(scratch, bool(checks))
         strides = self._strides()
         body = (
             _environment()
@@ -143,6 +147,7 @@ class _Assembly(CallWriter):
             integers=tuple(python_length(sympy.Symbol(name, integer=True, nonnegative=True)) for name in self._integer_names()),
             strides=strides,
             report=self._report(),
+            checks=tuple(checks),
         )
 
     def _further_headers(self) -> tuple[str, ...]:
@@ -154,7 +159,7 @@ class _Assembly(CallWriter):
     def _strides(self) -> tuple[tuple[str, int], ...]:
         return tuple((buffer.name, dimension) for buffer in self.plan.buffers.values() for dimension in passed_strides(buffer))
 
-    def _arguments(self, scratch: list[Length]) -> tuple[Argument, ...]:
+    def _arguments(self, scratch: list[Length], checked: bool) -> tuple[Argument, ...]:
         arguments = []
         for buffer in self.plan.buffers.values():
             dtype = self.signature.compute if buffer.dtype == "compute" else buffer.dtype
@@ -171,6 +176,8 @@ class _Assembly(CallWriter):
             sizes = [python_length(length) for length in scratch]
             words = ", ".join(f"({size}) * ({SHARES} if ({size}) <= {SHARED_WORDS} else 1)" for size in sizes)
             arguments.append(Argument("scratch", "temporary", "f64", ("threads", f"max({words}, 0)")))
+        if checked:
+            arguments.append(Argument("status", "status", "i64", (str(STATUS_WORDS),)))
         return tuple(arguments)
 
     def _locals(self, arguments: tuple[Argument, ...], strides: tuple[tuple[str, int], ...]) -> list[str]:
@@ -189,6 +196,10 @@ class _Assembly(CallWriter):
                 continue
             if argument.name == "scratch":
                 lines.append(f"double* const scratch = static_cast<double*>(data[{position}]);")
+                continue
+            if argument.role == "status":
+                lines.append(f"int64_t* const status = static_cast<int64_t*>(data[{position}]);")
+                lines.append("status[0] = 0;")
                 continue
             buffer = self.plan.buffers[argument.name]
             constant = "const " if argument.role == "input" else ""
@@ -230,5 +241,7 @@ class _Assembly(CallWriter):
                 rows.append((step.name, source.text.splitlines()[0].removeprefix("// ")))
             elif isinstance(step, ProductStep):
                 rows.append((step.name, f"matrix product over {'*'.join(step.k)}: {'*'.join(step.m)} x {'*'.join(step.n)}"))
+            elif isinstance(step, CheckStep):
+                rows.append((step.name, f"{step.text} must be in 0..{step.length - 1}"))
         rows += [("note", note) for note in self.plan.notes]
         return tuple(rows)

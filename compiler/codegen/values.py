@@ -52,10 +52,12 @@ class ValueWriter:
         for number in self.nest.cone:
             place = leaf_place(self.nodes, self.leaves, number)
             if place is not None:
-                self.accesses[number] = access(place, schedule.buffers)
+                self.accesses[number] = access(place, schedule.buffers, self.lengths)
                 self.sources[number] = place.buffer
-        self.store_accesses = [access(store.place, schedule.buffers) for store in step.stores]
+        self.store_accesses = [access(store.place, schedule.buffers, self.lengths) for store in step.stores]
         everything = [*self.accesses.values(), *self.store_accesses]
+        for each in self.accesses.values():  # an index of its own has to step as one, too
+            everything += [fitted.index for fitted in each.fitted if isinstance(fitted.index, Access)]
         nodes, lengths = self.nodes, dict(self.lengths)
         self.outer = merged_loops(self.nest.outer, self.nest, nodes, lengths, everything)
         self.inner = merged_loops(self.nest.inner, self.nest, nodes, lengths, everything)
@@ -155,11 +157,7 @@ class ValueWriter:
             element = self._array_element(number, self.row_offsets[number], self._kept_inner(number))
             return f"{CPP_TYPES[node.kind]}({element})"
         if number in self.accesses:
-            buffer = self.schedule.buffers[self.sources[number]]
-            place = self.offset(self.accesses[number], (*self.outer, *self.inner))
-            text = f"{self.pointer(buffer.name)}[{place}]"
-            kind = CPP_TYPES[node.kind]
-            return text if buffer.dtype in ("compute", "i64", "bool") else f"lamina::convert<{kind}>({text})"
+            return self._read(number)
         kinds = [self.nodes[operand].kind for operand in node.operands]
         operands = [self.text_of[operand] for operand in node.operands]
         exponent = None
@@ -169,6 +167,29 @@ class ValueWriter:
             if order.op == "const" and order.kind == "int":
                 exponent = order.attribute("value")
         return expression(node, operands, kinds, exponent)
+
+    def _read(self, number: int) -> str:
+        """The element that a leaf is; where an index is outside and counts as zero, no address is formed."""
+        buffer = self.schedule.buffers[self.sources[number]]
+        each = self.accesses[number]
+        loops = (*self.outer, *self.inner)
+        place = self.offset(each, loops)
+        inside: list[str] = []
+        for fitted in each.fitted:
+            index = self.text_of[fitted.index] if isinstance(fitted.index, int) else self.offset(fitted.index, loops)
+            if fitted.boundary == "zero":
+                inside.append(f"lamina::inside({index}, {self.length(fitted.length)})")
+            if fitted.boundary not in (None, "zero"):
+                index = f"lamina::{fitted.boundary}({index}, {self.length(fitted.length)})"
+            elif fitted.stride != 1 and not index.isidentifier():
+                index = f"({index})"
+            stride = "" if fitted.stride == 1 else f" * {self.length(fitted.stride)}"
+            place = f"{index}{stride}" if place == "0" else f"{place} + {index}{stride}"
+        text = f"{self.pointer(buffer.name)}[{place}]"
+        kind = CPP_TYPES[self.nodes[number].kind]
+        if buffer.dtype not in ("compute", "i64", "bool"):
+            text = f"lamina::convert<{kind}>({text})"
+        return f"({' && '.join(inside)} ? {text} : {kind}(0))" if inside else text
 
     def _array_access(self, axes: Sequence[str]) -> Access:
         strides = []

@@ -20,6 +20,7 @@ from . import stored
 from .graph import Affine, GatherSlot, Graph, Node
 from .lengths import Lengths, evaluate, solve_lengths
 from .ops import dtype_kind
+from .outside import outside_message
 from .scalar_ops import SCALAR_OPS
 from .stored import AffinePositions, Array, OutsideError, Positions, align
 
@@ -239,18 +240,8 @@ class _Interpreter:
             raise self._outside(node, error) from None
 
     def _outside(self, node: Node, error: OutsideError) -> ArgumentError:
-        source = self.graph.nodes[node.operands[0]]
-        if node.op == "read" and source.op == "input":
-            name = source.attribute("name")
-        else:
-            name = (self.graph.nodes[source.operands[0]].name if source.op == "view" else source.name) or "a value"
-        indices = [_index_text(index) for index in node.attribute("indices")]
-        place = f"{node.span}: " if node.span is not None else ""
-        index, length = indices[error.dimension], error.length
-        return ArgumentError(
-            f"{place}{name}[{', '.join(indices)}]: {index} in dimension {error.dimension} runs from {error.low} to {error.high}; "
-            f"expected 0..{length - 1}, its length being {length}; or read through zero, wrap, clamp or reflect"
-        )
+        text = outside_text(self.graph.nodes, node, error.dimension)
+        return ArgumentError(outside_message(text, error.low, error.high, error.length))
 
     def _view(self, node: Node, operands: list[Array], frame: _Frame) -> Array:
         return stored.store(operands[0], self.graph.nodes[node.operands[0]].axes, node.attribute("entries"), self.sizes)
@@ -345,6 +336,18 @@ class _Interpreter:
 
     def _axes(self, number: int) -> tuple[str, ...]:
         return self.graph.nodes[number].axes
+
+
+def outside_text(nodes: Sequence[Node], node: Node, dimension: int) -> str:
+    """What to say of a read that leaves a dimension, for `outside_message` to fill in."""
+    source = nodes[node.operands[0]]
+    if node.op == "read" and source.op == "input":
+        name = source.attribute("name")
+    else:
+        name = (nodes[source.operands[0]].name if source.op == "view" else source.name) or "a value"
+    indices = [_index_text(index) for index in node.attribute("indices")]
+    place = f"{node.span}: " if node.span is not None else ""
+    return f"{place}{name}[{', '.join(indices)}]: {indices[dimension]} in dimension {dimension}"
 
 
 def product_factors(graph: Graph, node: Node) -> tuple[int, ...] | None:

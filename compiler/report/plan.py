@@ -11,13 +11,19 @@ from collections.abc import Iterable
 from ..ir.graph import Affine
 from ..ir.text import value_text
 from ..schedule.nest import Nest, plan_nest
-from ..schedule.steps import Buffer, KernelStep, Place, ProductStep, Schedule, Store
+from ..schedule.steps import Buffer, CheckStep, Gathered, KernelStep, Place, ProductStep, Schedule, Step, Store
 from .record import Kernel
 
 
 def kernels(plan: Schedule) -> tuple[Kernel, ...]:
     """One record a step."""
-    return tuple(_loops(plan, step) if isinstance(step, KernelStep) else _product(step) for step in plan.steps)
+    return tuple(_record(plan, step) for step in plan.steps)
+
+
+def _record(plan: Schedule, step: Step) -> Kernel:
+    if isinstance(step, KernelStep):
+        return _loops(plan, step)
+    return _check(step) if isinstance(step, CheckStep) else _product(step)
 
 
 def plan_text(plan: Schedule) -> str:
@@ -32,7 +38,7 @@ def plan_text(plan: Schedule) -> str:
                 "",
                 f"for each tile of {plan.tile.extent} along {plan.tile.axis}, the next {plan.tile.last - number} steps{held}",
             ]
-        lines += ["", *(_loops_text(plan, step) if isinstance(step, KernelStep) else _product_text(plan, step))]
+        lines += ["", *_step_text(plan, step)]
     lines += ["", *(f"note: {note}" for note in plan.notes)] if plan.notes else []
     return "\n".join(lines) + "\n"
 
@@ -83,12 +89,25 @@ def _product(step: ProductStep) -> Kernel:
     return Kernel(step.name, "product", axes, 1, (step.result.buffer,), words)
 
 
+def _check(step: CheckStep) -> Kernel:
+    bounds = [place.buffer for place in (step.low, step.high) if place is not None]
+    what = f"{' and '.join(bounds)} lie" if bounds else "each of its indices lies"
+    words = f"the call ends here unless {what} in 0..{step.length - 1}"
+    return Kernel(step.name, "check", (), 1, (), words)
+
+
+def _step_text(plan: Schedule, step: Step) -> list[str]:
+    if isinstance(step, CheckStep):
+        return [f"{step.name}: {_check(step).summary}"]
+    return _loops_text(plan, step) if isinstance(step, KernelStep) else _product_text(plan, step)
+
+
 def _place(place: Place) -> str:
     return f"{place.buffer}[{', '.join(_index(index) for index in place.indices)}]"
 
 
-def _index(index: Affine) -> str:
-    return value_text(index)[1:-1]
+def _index(index: Affine | Gathered) -> str:
+    return f"%{index.node}" if isinstance(index, Gathered) else value_text(index)[1:-1]
 
 
 def _store(plan: Schedule, store: Store) -> str:

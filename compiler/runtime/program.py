@@ -16,11 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..schedule.program import Argument, Program
+from ..errors import ArgumentError
+from ..ir.outside import outside_message
+from ..schedule.program import STATUS_WORDS, Argument, Program
 from .execute import TORCH_DTYPES, Bound, Call, collapsed_strides
 from .memory import LARGE, pool
 
 _LEADING = "n['...']"
+_Status = ctypes.c_int64 * STATUS_WORDS
 # What an expression of a program may use besides `n` and `threads`.
 _FUNCTIONS: dict[str, Any] = {"__builtins__": {}, "max": max, "min": min, "abs": abs, "int": int}
 
@@ -90,7 +93,7 @@ class NativeExecutable:
         empty_strided, get_threads = torch.empty_strided, torch.get_num_threads
         scratch: dict[int, list[tuple[int, torch.dtype]]] = {}
         pack = struct.Struct(f"{len(self.program.arguments)}P").pack
-        temporaries = bool(self.temporaries)
+        temporaries, checked = bool(self.temporaries), bool(self.program.checks)
 
         def call(given: Sequence[Tensor]) -> list[Tensor]:
             if large:
@@ -108,10 +111,22 @@ class NativeExecutable:
                 room = [_scratch_tensor(size, dtype) for size, dtype in sizes]
                 for tensor in room:
                     pointers.append(tensor.data_ptr())
-            function(pack(*pointers), integers, threads)
+            if checked:
+                status = _Status()
+                pointers.append(ctypes.addressof(status))
+                function(pack(*pointers), integers, threads)
+                self._require(status)
+            else:
+                function(pack(*pointers), integers, threads)
             return outputs
 
         return call
+
+    def _require(self, status: ctypes.Array[ctypes.c_int64]) -> None:
+        """Errors: ArgumentError where the program found an index outside its dimension."""
+        number, low, high, length = status
+        if number:
+            raise ArgumentError(outside_message(self.program.checks[number - 1], low, high, length))
 
     def launcher(self, tensors: Sequence[Tensor], bound: Bound) -> tuple[Callable[[], None], list[Tensor]]:
         threads = torch.get_num_threads()
@@ -120,11 +135,14 @@ class NativeExecutable:
         ]
         room = [torch.empty(size, dtype=dtype) for size, dtype in self._scratch(bound, threads)]
         kept = [*tensors, *outputs, *room]
-        pointers = struct.pack(f"{len(kept)}P", *(tensor.data_ptr() for tensor in kept))
+        status = _Status()
+        addresses = [tensor.data_ptr() for tensor in kept] + [ctypes.addressof(status)] * bool(self.program.checks)
+        pointers = struct.pack(f"{len(addresses)}P", *addresses)
         integers, function = self._integers(tensors, bound), self.function
 
         def run() -> None:
             function(pointers, integers, threads)
+            self._require(status)
 
         # the tensors live as long as the function that runs on their memory
         run.tensors = kept  # type: ignore[attr-defined]

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..ir.graph import Affine, Node
-from .steps import Place, Store
+from ..ir.graph import Affine, GatherSlot, Node
+from .steps import Gathered, Place, Store
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,18 @@ class Nest:
 
 
 def is_leaf(nodes: Sequence[Node], leaves: Mapping[int, Place], number: int) -> bool:
-    """Whether a value is read from a buffer rather than computed in the nest."""
+    """Whether a value is read from a buffer, or known without any, rather than computed in the nest."""
     node = nodes[number]
     return (
         number in leaves or (node.op == "slice" and node.operands[0] in leaves) or node.op in ("read", "const", "index", "length")
     )
+
+
+def used_by(nodes: Sequence[Node], leaves: Mapping[int, Place], number: int) -> tuple[int, ...]:
+    """The values that the nest needs for a value: its operands, of a read the indices it gathers at, of other leaves none."""
+    if not is_leaf(nodes, leaves, number):
+        return nodes[number].operands
+    return nodes[number].operands[1:] if nodes[number].op == "read" and number not in leaves else ()
 
 
 def cone_of(nodes: Sequence[Node], leaves: Mapping[int, Place], roots: Sequence[int]) -> tuple[int, ...]:
@@ -56,8 +63,7 @@ def cone_of(nodes: Sequence[Node], leaves: Mapping[int, Place], roots: Sequence[
         number = pending.pop()
         if number not in seen:
             seen.add(number)
-            if not is_leaf(nodes, leaves, number):
-                pending.extend(nodes[number].operands)
+            pending.extend(used_by(nodes, leaves, number))
     return tuple(sorted(seen))
 
 
@@ -83,12 +89,21 @@ def leaf_place(nodes: Sequence[Node], leaves: Mapping[int, Place], number: int) 
     if node.op == "read":
         source = nodes[node.operands[0]]
         buffer = source.attribute("name") if source.op == "input" else leaves[node.operands[0]].buffer
-        return Place(buffer, node.attribute("indices"))
+        indices = tuple(
+            Gathered(node.operands[index.operand]) if isinstance(index, GatherSlot) else index
+            for index in node.attribute("indices")
+        )
+        return Place(buffer, indices, node.attribute("boundary"))
     if node.op == "slice":
         fixed = {node.attribute("axis"): Affine((), node.attribute("position"))}
         place = leaves[node.operands[0]]
-        return Place(place.buffer, tuple(index.substitute(fixed) for index in place.indices))
+        return Place(place.buffer, tuple(index.substitute(fixed) for index in place.affine))
     return None
+
+
+def index_axes(nodes: Sequence[Node], index: Affine | Gathered) -> tuple[str, ...]:
+    """The axes that an index varies along."""
+    return index.axes if isinstance(index, Affine) else nodes[index.node].axes
 
 
 def _loop_order(
@@ -97,7 +112,7 @@ def _loop_order(
     """Storage order of the largest tensor accessed; axes it lacks where other tensors have them, else last."""
     accesses = [place for number in cone if (place := leaf_place(nodes, leaves, number)) is not None]
     accesses += [store.place for store in stores]
-    orders = [[axis for index in place.indices if isinstance(index, Affine) for axis in index.axes] for place in accesses]
+    orders = [[axis for index in place.indices for axis in index_axes(nodes, index)] for place in accesses]
     orders.sort(key=lambda order: -len(set(order)))
     result: list[str] = []
     for order in orders:
@@ -123,10 +138,9 @@ def plan_nest(nodes: Sequence[Node], axes: Sequence[str], leaves: Mapping[int, P
 
     users: dict[int, list[int]] = {number: [] for number in cone}
     for number in cone:
-        if not is_leaf(nodes, leaves, number):
-            for operand in nodes[number].operands:
-                if operand in inside:
-                    users[operand].append(number)
+        for operand in used_by(nodes, leaves, number):
+            if operand in inside:
+                users[operand].append(number)
 
     def broadcasts_back(reduction: int) -> bool:
         """Whether the result is used at more points than it has."""
@@ -183,11 +197,8 @@ def plan_nest(nodes: Sequence[Node], axes: Sequence[str], leaves: Mapping[int, P
 
     levels: dict[int, int] = {}
     for number in cone:
-        if is_leaf(nodes, leaves, number):
-            levels[number] = 0
-        else:
-            level = max((levels[operand] for operand in nodes[number].operands), default=0)
-            levels[number] = level + 1 if number in row else level
+        level = max((levels[operand] for operand in used_by(nodes, leaves, number)), default=0)
+        levels[number] = level + 1 if number in row else level
     deferred = []
     for store in stores:
         if store.node in terminal:

@@ -16,10 +16,11 @@ from ..ir.graph import Affine, Builder, Graph, Output, entry_length, whole_index
 from ..lang.checked import Entry, Length
 from ..passes.simplify import simplify
 from ..passes.substitute import constant_index, copy_into, push_slice, renamed_axis
+from .checks import Check, checks_of
 from .grouping import Grouping
 from .products import as_matrix, product_axes, stacked_axes, stored_order
 from .program import Signature
-from .steps import Buffer, Matrix, Place, ProductStep, Schedule, Step, Store
+from .steps import Buffer, CheckStep, Matrix, Place, ProductStep, Schedule, Step, Store
 from .tiles import tile_loop
 
 
@@ -90,8 +91,12 @@ class _Partition:
         stored = [number for number in cone if self.builder.nodes[number].op in STORED_OPS]
         direct = self._place_products([n for n in stored if self.builder.nodes[n].op == "contract"], stores)
         stores = [store for store in stores if store.node not in direct or self.leaves[store.node].buffer != store.place.buffer]
+        checks = checks_of(self.builder, cone)
         last = max([phases[store.node] for store in stores] + [0] + [phases[number] for number in stored])
         for phase in range(last + 1):
+            for check in checks:
+                if (phases[check.node] if check.node is not None else 0) == phase:
+                    self._check(check)
             wanted = [store for store in stores if phases.get(store.node, 0) == phase]
             prepared = [self._prepare(number) for number in stored if phases[number] == phase + 1]
             for _, operand_stores in prepared:
@@ -126,16 +131,18 @@ class _Partition:
                 raise NotLowered(KERNEL_OPS_REFUSED[node.op])
             if node.kind == "complex":
                 raise NotLowered("complex values")
-            if node.op == "read":
-                self._check_read(number)
         return sorted(seen)
 
-    def _check_read(self, number: int) -> None:
-        node = self.builder.nodes[number]
-        if len(node.operands) > 1:
-            raise NotLowered("a read at the index given by a tensor")
-        if node.attribute("boundary") is not None:
-            raise NotLowered(f"a read through {node.attribute('boundary')}(...)")
+    def _check(self, check: Check) -> None:
+        """The steps that find an index's extremes and compare them with the dimension, before what reads there."""
+        low = high = None
+        if check.node is not None:
+            axes = self.builder.nodes[check.node].axes
+            low, high = self._temporary("lowest", (), "i64"), self._temporary("highest", (), "i64")
+            extremes = [(self.builder.reduce("min", check.node, axes), low), (self.builder.reduce("max", check.node, axes), high)]
+            self.steps.extend(self.grouping.kernels([Store(number, place, ()) for number, place in extremes]))
+        name = f"check_{1 + sum(isinstance(step, CheckStep) for step in self.steps)}"
+        self.steps.append(CheckStep(name, low, high, check.length, check.points, check.text))
 
     # -------------------------------------------------------------------------------------------- stores
 
@@ -156,7 +163,7 @@ class _Partition:
         for position in range(int(self.builder.lengths[axis])):
             value = push_slice(self.builder, number, axis, position, through_sums=True)
             fixed = {axis: constant_index(position)}
-            indices = tuple(index.substitute(fixed) for index in place.indices)
+            indices = tuple(index.substitute(fixed) for index in place.affine)
             stores.extend(self._unstacked(value, Place(place.buffer, indices), rest))
         return stores
 
@@ -237,7 +244,7 @@ class _Partition:
     def _plain_order(self, store: Store) -> tuple[str, ...] | None:
         lengths = self.builder.lengths
         order: list[str] = []
-        for index in store.place.indices:
+        for index in store.place.affine:
             if not index.terms or index != whole_index(Entry(index.axes), lengths):
                 return None
             order.extend(index.axes)
@@ -291,7 +298,7 @@ class _Partition:
                 return matrix
         known = self.leaves.get(number)
         if known is not None:
-            matrix = as_matrix(known, [index.axes[0] for index in known.indices], batch, rows, columns)
+            matrix = as_matrix(known, [index.axes[0] for index in known.affine], batch, rows, columns)
             if matrix is not None:
                 return matrix
         wanted = (rows + columns) if self._earlier(rows, columns) else (columns + rows)

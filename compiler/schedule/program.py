@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 STORAGE_DTYPES = ("f64", "f32", "f16", "bf16", "i64", "i32", "bool", "c64", "c128")
+STATUS_WORDS = 4
 LAYOUTS = ("contiguous", "rows", "strided", "expanded")
 
 
@@ -59,9 +60,9 @@ class Signature:
 class Argument:
     """One tensor or scratch array handed to the program.
 
-    `role`: "input", "output" or "temporary". `dtype`: a storage dtype, or "bytes". `shape`: the stored shape, one Python
-    expression over `n` (and, for temporaries, `threads`) for each dimension, e.g. "n['G'] * n['C']"; `...` is one dimension, of
-    length "n['...']".
+    `role`: "input", "output", "temporary", or "status" (see `Program`). `dtype`: a storage dtype, or "bytes". `shape`: the stored
+    shape, one Python expression over `n` (and, for temporaries, `threads`) for each dimension, e.g. "n['G'] * n['C']"; `...` is one
+    dimension, of length "n['...']".
     """
 
     name: str
@@ -79,7 +80,9 @@ class Program:
     `data`: the arguments' addresses, in the order of `arguments`: the graph's inputs, then the outputs, then temporaries.
     `integers`: the values of the expressions `integers` over `n`, then one element stride for each (input, dimension) of
     `strides`, `...` counting as one dimension. `threads`: how many may work on it.
-    `report`: (title, text) pairs for whoever reads the report.
+    `report`: (title, text) pairs for whoever reads the report. `checks`: what indices are checked at run time; where there are any,
+    the last argument is the status: 0, or, where an index left its dimension and the program stopped short, the number of its check
+    (from 1), the smallest and the largest index and the dimension's length. `ir.outside.outside_message` says it in words.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Program:
     integers: tuple[str, ...]
     strides: tuple[tuple[str, int], ...]
     report: tuple[tuple[str, str], ...]
+    checks: tuple[str, ...] = ()
 
     def with_role(self, role: str) -> tuple[Argument, ...]:
         return tuple(argument for argument in self.arguments if argument.role == role)
@@ -107,6 +111,7 @@ class Program:
             "integers": list(self.integers),
             "strides": [[name, dimension] for name, dimension in self.strides],
             "report": [[title, text] for title, text in self.report],
+            "checks": list(self.checks),
         }
 
     @classmethod
@@ -121,4 +126,5 @@ class Program:
             integers=tuple(value["integers"]),
             strides=tuple((name, dimension) for name, dimension in value["strides"]),
             report=tuple((title, text) for title, text in value["report"]),
+            checks=tuple(value["checks"]),
         )

@@ -37,11 +37,29 @@ class Buffer:
 
 
 @dataclass(frozen=True)
+class Gathered:
+    """An index that is the value of the node `node`, an integer."""
+
+    node: int
+
+
+@dataclass(frozen=True)
 class Place:
-    """Where a value that another step has stored is read: a buffer and an index for each of its dimensions."""
+    """Where a value is read or stored: a buffer and an index for each of its dimensions.
+
+    `boundary`: what lies beyond the ends of its dimensions (zero, wrap, clamp, reflect), for reads whose indices may leave them.
+    """
 
     buffer: str
-    indices: tuple[Affine, ...]
+    indices: tuple[Affine | Gathered, ...]
+    boundary: str | None = None
+
+    @property
+    def affine(self) -> tuple[Affine, ...]:
+        """The indices of a place without gathered ones."""
+        indices = tuple(index for index in self.indices if isinstance(index, Affine))
+        assert len(indices) == len(self.indices)
+        return indices
 
 
 @dataclass(frozen=True)
@@ -93,7 +111,22 @@ class ProductStep:
     accumulate: bool = False
 
 
-Step = Union[KernelStep, ProductStep]
+@dataclass(frozen=True)
+class CheckStep:
+    """Ends the call where a read would leave its tensor: `low` and `high` hold the extremes of an index (None: any index is
+    outside), `length` is that of the dimension it goes into, `points` how many indices there are. `text`: what to say then, for
+    `ir.outside.outside_message`.
+    """
+
+    name: str
+    low: Place | None
+    high: Place | None
+    length: Length
+    points: Length
+    text: str
+
+
+Step = Union[KernelStep, ProductStep, CheckStep]
 
 
 @dataclass(frozen=True)

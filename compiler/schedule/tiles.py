@@ -22,7 +22,7 @@ from ..ir.graph import Affine, Builder
 from ..lang.checked import Length
 from ..passes.recognize import nominal_length
 from .nest import cone_of, is_leaf, leaf_place
-from .steps import Buffer, KernelStep, Place, ProductStep, Step, TileLoop
+from .steps import Buffer, CheckStep, KernelStep, Place, ProductStep, Step, TileLoop
 
 TILE_ELEMENTS = 2**19  # of all tiled temporaries of a thread together
 LEAST_TILE = 64
@@ -70,6 +70,8 @@ def _tiled(
     if order is None:
         return None
     before, within, after = order
+    if any(isinstance(steps[position], CheckStep) for position in (*within, *after)):
+        return None  # a step within may read where it has not been checked
     extent = sympy.Max(LEAST_TILE, sympy.floor(TILE_ELEMENTS / (row + 1)))
     shrunk = {
         name: replace(buffer, dimensions=(sympy.Min(length, extent), *buffer.dimensions[1:])) if name in tiled else buffer
@@ -92,6 +94,8 @@ def _places(step: Step, builder: Builder) -> list[tuple[Place, bool]]:
     """Every place a step reads (False) or writes (True)."""
     if isinstance(step, ProductStep):
         return [(step.left.place, False), (step.right.place, False), (step.result, True)]
+    if isinstance(step, CheckStep):
+        return [(place, False) for place in (step.low, step.high) if place is not None]
     cone = cone_of(builder.nodes, step.leaves, [store.node for store in step.stores])
     reads = [place for number in cone if (place := leaf_place(builder.nodes, step.leaves, number)) is not None]
     return [(place, False) for place in reads] + [(store.place, True) for store in step.stores]
@@ -102,7 +106,13 @@ def _can_tile(
 ) -> bool:
     """Whether the step on fewer rows is the same step: the axis leads every buffer that has it, and is never a value."""
     for place, written in places:
-        axes = {name for index in place.indices if isinstance(index, Affine) for name in index.axes}
+        affine = [index for index in place.indices if isinstance(index, Affine)]
+        axes = {name for index in affine for name in index.axes}
+        numbers = [number for index in affine for number in (index.offset, *(c for _, c in index.terms))]
+        if any(length in sympy.sympify(number).free_symbols for number in numbers):
+            return False
+        if place.boundary is not None and any(axis in index.axes for index in affine):
+            return False  # within the loop the axis begins anew with every tile, and is no longer than one
         if axis in axes and (_leading(place) != (axis,) or buffers[place.buffer].strided):
             return False
         if axis not in axes and written and isinstance(step, KernelStep):

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..ir.outside import outside_message
 from ..runtime.openmp import openmp
 
 _DTYPES = {
@@ -54,6 +55,7 @@ class _Program:
         self.outputs = [argument for argument in arguments if argument[1] == "output"]
         self.temporaries = [argument for argument in arguments if argument[1] == "temporary"]
         self.integers = described["integers"]
+        self.checks = described["checks"]
 
     def __call__(self, given: dict[str, Tensor], values: dict[str, int], leading: Sequence[int]) -> list[Tensor]:
         threads = torch.get_num_threads()
@@ -64,9 +66,14 @@ class _Program:
             for argument in self.temporaries
         ]
         everything = [*tensors, *outputs, *room]
-        pointers = struct.pack(f"{len(everything)}P", *(tensor.data_ptr() for tensor in everything))
+        status = (ctypes.c_int64 * 4)()
+        addresses = [tensor.data_ptr() for tensor in everything] + [ctypes.addressof(status)] * bool(self.checks)
+        pointers = struct.pack(f"{len(addresses)}P", *addresses)
         integers = struct.pack(f"{len(self.integers)}q", *(_value(text, values) for text in self.integers))
         self.function(pointers, integers, threads)
+        number, low, high, length = status
+        if number:
+            raise ValueError(outside_message(self.checks[number - 1], low, high, length))
         return outputs
 
     def _shape(self, argument: list[Any], values: dict[str, int], leading: Sequence[int]) -> list[int]:

@@ -23,7 +23,7 @@ from ..runtime.toolchain import toolchain
 
 FORMAT = 1
 # The modules of this package and of the runtime that the folder takes along, by their names there.
-_MODULES = (("standalone", "loader.py"), ("runtime", "openmp.py"))
+_MODULES = (("standalone", "loader.py"), ("runtime", "openmp.py"), ("ir", "outside.py"))
 _PACKAGE = '''"""The layer {name}, compiled by Lamina. Needs torch alone.
 
     from {folder} import layer
@@ -77,7 +77,7 @@ def write_package(folder: Path, checked: CheckedLayer, dtype: str, stages: tuple
     files = {"__init__.py": package, "layer.json": json.dumps(described, indent=1)}
     for stage, name in _MODULES:
         text = resources.files(f"{(__package__ or '').rpartition('.')[0]}.{stage}").joinpath(name).read_text(encoding="utf-8")
-        files[name] = text.replace("from ..runtime.", "from .")
+        files[name] = text.replace("from ..runtime.", "from .").replace("from ..ir.", "from .")
     try:
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8")
@@ -92,6 +92,6 @@ def _tensor(interface: Interface, spec: TensorSpec) -> dict[str, Any]:
 
 def _program(stage: Stages) -> dict[str, Any]:
     program = stage.program.to_json()
-    return {key: program[key] for key in ("symbol", "arguments", "integers")} | {
+    return {key: program[key] for key in ("symbol", "arguments", "integers", "checks")} | {
         "library": f"{stage.program.name}_{stage.program.direction}.so"
     }

@@ -31,6 +31,29 @@ LAMINA_INLINE int64_t share_count(int64_t team, int64_t pieces, int64_t words) {
     return at_least_one(shares < pieces ? shares : pieces);
 }
 
+// An index into 0..n-1: whether it is inside, and what stands for it where it is not. Of a dimension that is empty nothing is read.
+LAMINA_INLINE bool inside(int64_t index, int64_t n) { return uint64_t(index) < uint64_t(n); }
+
+LAMINA_INLINE int64_t clamp(int64_t index, int64_t n) { return index < 0 ? 0 : index >= n ? n - 1 : index; }
+
+LAMINA_INLINE int64_t wrap(int64_t index, int64_t n) {
+    const int64_t remainder = inside(index, n) ? index : index % at_least_one(n);
+    return remainder < 0 ? remainder + n : remainder;
+}
+
+// Whether some of the `points` indices from low to high leave 0..n-1; then says so in `status`: the check's number, low, high, n.
+static inline bool leaves(int64_t points, int64_t low, int64_t high, int64_t n, int64_t number, int64_t* status) {
+    if (points < 1 || (low >= 0 && high < n)) return false;
+    status[0] = number, status[1] = low, status[2] = high, status[3] = n;
+    return true;
+}
+
+// Without repeating the ends: -1 is 1, n is n - 2.
+LAMINA_INLINE int64_t reflect(int64_t index, int64_t n) {
+    const int64_t once = wrap(index, 2 * (n - 1));
+    return n < 2 ? 0 : once >= n ? 2 * (n - 1) - once : once;
+}
+
 template <class T>
 static inline void fill(T* target, int64_t n, T value) {
     for (int64_t i = 0; i < n; ++i) target[i] = value;

@@ -148,6 +148,32 @@ def test_standalone_package_uses_what_training_saves(lamina_cli: Any, tmp_path: 
         torch.testing.assert_close(layer(x), torch.softmax(x, -1))
 
 
+CHECKED = """
+import torch
+from package import layer
+
+t, x = torch.arange(15).reshape(5, 3), torch.ones(4, 2, dtype=torch.int64)
+i = torch.tensor([0, 4, 2, 2])
+assert torch.equal(layer(i, x, t), t[i])
+for wrong in ((i + 1, x), (i, x[:, :1])):
+    try:
+        layer(*wrong, t)
+    except ValueError as problem:
+        print(problem)
+    else:
+        raise AssertionError("an index outside is taken")
+"""
+
+
+def test_standalone_package_checks_indices(lamina_cli: Any, tmp_path: Path) -> None:
+    text = "layer embed { in i[B]: i64 in x[B, L]: i64 in t[N, D]: i64 out y[B, D] = t[i, D] * x[B, 1] }"
+    (tmp_path / "embed.lam").write_text(text, encoding="utf-8")
+    assert lamina_cli("compile", tmp_path / "embed.lam", "--standalone", "-o", tmp_path / "package")[0] == 0
+    result = subprocess.run([sys.executable, "-c", CHECKED], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "runs from 1 to 5; expected 0..4" in result.stdout and "index `1` of `x[B, L]` leaves its axis" in result.stdout
+
+
 def test_what_cannot_be_compiled_is_named(lamina_cli: Any, tmp_path: Path) -> None:
     path = tmp_path / "spectrum.lam"
     path.write_text(UNLOWERED, encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kernel_cases_found import EXTREMA, FOUND
+from kernel_cases_reads import BEYOND, GATHERS, MIXED, SHIFTS
 from kernel_cases_reductions import FUNCTIONS, NORMALISATIONS, POLYNOMIALS, REDUCTIONS, SPLIT
 from kernel_harness import Case, booleans, chosen, integers, uniform
 
@@ -358,6 +359,10 @@ GROUPS: dict[str, dict[str, Case]] = {
     "polynomials": POLYNOMIALS,
     "contractions": CONTRACTIONS,
     "reads": READS,
+    "reads beyond the ends": BEYOND,
+    "reads beyond several ends": MIXED,
+    "shifted reads": SHIFTS,
+    "gathers": GATHERS,
     "choices": CHOICES,
     "shapes": SHAPES,
     "layouts": LAYOUTS,

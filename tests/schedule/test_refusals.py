@@ -15,24 +15,24 @@ TRANSPOSED = "the gradient of a read at a shifted index"
 # layer, how the forward program is refused (None: it is not), how the backward one
 REFUSED = {
     "shift": ("in x[B, L] axis M = L - 1 out y[B, M] = x[B, M + 1] - x[B, M]", None, TRANSPOSED),
-    "zero": ("in x[B, L] out y[B, L] = zero(x)[B, L - 1]", "a read through zero(...)", TRANSPOSED),
-    "wrap": ("in x[B, L] out y[B, L] = wrap(x)[B, L + 1]", "a read through wrap(...)", TRANSPOSED),
-    "clamp": ("in x[B, L] out y[B, L] = clamp(x)[B, L + 1]", "a read through clamp(...)", TRANSPOSED),
-    "reflect": ("in x[B, L] out y[B, L] = reflect(x)[B, L + 1]", "a read through reflect(...)", TRANSPOSED),
+    "zero": ("in x[B, L] out y[B, L] = zero(x)[B, L - 1]", None, TRANSPOSED),
+    "wrap": ("in x[B, L] out y[B, L] = wrap(x)[B, L + 1]", None, TRANSPOSED),
+    "clamp": ("in x[B, L] out y[B, L] = clamp(x)[B, L + 1]", None, TRANSPOSED),
+    "reflect": ("in x[B, L] out y[B, L] = reflect(x)[B, L + 1]", None, TRANSPOSED),
     "convolution": (
         "in x[B, L] param k[K] = 1 out y[B, L] = sum[t < K](k[t] * zero(x)[B, L - t])",
-        "a read through zero(...)",
+        None,
         TRANSPOSED,
     ),
     "shift of a computed value": (
         "in x[B, L] let s[B, L] = sin(x) out y[B, L] = zero(s)[B, L - 1]",
-        "a read through zero(...)",
+        None,
         TRANSPOSED,
     ),
-    "gather": ("in t[N, D] in i[B]: i64 out y[B, D] = t[i, D]", "a read at the index given by a tensor", TRANSPOSED),
+    "gather": ("in t[N, D] in i[B]: i64 out y[B, D] = t[i, D]", None, TRANSPOSED),
     "gather of a computed value": (
         "in t[N, D] in i[B]: i64 let u[N, D] = sin(t) out y[B, D] = u[i, D]",
-        "a read at the index given by a tensor",
+        None,
         TRANSPOSED,
     ),
     "real transform": ("in x[B, L] axis F = L/2 + 1 out y[B, F] = re(rfft[L -> F](x))", "a transform", "rfft"),
