@@ -192,9 +192,10 @@ class ValueWriter:
         return f"({' && '.join(inside)} ? {text} : {kind}(0))" if inside else text
 
     def _array_access(self, axes: Sequence[str]) -> Access:
+        """Scratch over these axes, stored in the order of the loops: merged loops walk it as one."""
         strides = []
         step: Length = sympy.Integer(1)
-        for axis in reversed(axes):
+        for axis in sorted(axes, key=self.nest.order.index, reverse=True):
             strides.append((axis, step))
             step = step * self.lengths[axis]
         return Access(tuple(strides), sympy.Integer(0))

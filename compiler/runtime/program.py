@@ -145,7 +145,7 @@ class NativeExecutable:
             self._require(status)
 
         # the tensors live as long as the function that runs on their memory
-        run.tensors = kept  # type: ignore[attr-defined]
+        run.tensors, run.integers = kept, integers  # type: ignore[attr-defined]
         return run, outputs
 
 

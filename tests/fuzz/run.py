@@ -15,8 +15,9 @@ from collections import Counter
 from itertools import islice
 
 from layer_generator import random_layer
-from layer_trial import Outcome, try_together
+from layer_trial import Outcome
 from shrink import likeness, shrunken
+from worker import Worker
 
 UNIT = 16  # layers built together: what a build costs is mostly the runtime they share
 _PROGRESS_SECONDS = 10.0
@@ -35,17 +36,16 @@ def main() -> int:
     kinds: Counter[str] = Counter()
     seeds = iter(range(first, first + arguments.number))
     done = 0
+    worker = Worker()
     while unit := list(islice(seeds, UNIT)):
-        with tempfile.TemporaryDirectory() as folder:  # what is built here is met once
-            os.environ["LAMINA_CACHE"] = folder
-            for outcome in try_together([random_layer(seed) for seed in unit]):
-                done += 1
-                if outcome.refusal:
-                    refusals[outcome.refusal] += 1
-                if outcome.failure:
-                    kinds[likeness(outcome)] += 1
-                    if kinds[likeness(outcome)] <= _MOST_OF_A_KIND:
-                        describe(outcome)
+        for outcome in worker.attempt([random_layer(seed) for seed in unit]):
+            done += 1
+            if outcome.refusal:
+                refusals[outcome.refusal] += 1
+            if outcome.failure:
+                kinds[likeness(outcome)] += 1
+                if kinds[likeness(outcome)] <= _MOST_OF_A_KIND:
+                    describe(outcome, worker)
         if time.monotonic() - shown > _PROGRESS_SECONDS or done == arguments.number:
             shown = time.monotonic()
             counts = f"{sum(kinds.values())} failed, {sum(refusals.values())} refused"
@@ -54,14 +54,17 @@ def main() -> int:
         print(f"refused {count:5}  {reason}")
     for kind, count in kinds.most_common():
         print(f"failed  {count:5}  {kind}")
+    worker.close()
     return 1 if kinds or refusals else 0
 
 
-def describe(outcome: Outcome) -> None:
-    small = shrunken(outcome)
+def describe(outcome: Outcome, worker: Worker) -> None:
+    small = shrunken(outcome, worker.attempt)
     print(f"\n==== seed {outcome.layer.seed}, {outcome.layer.dtype}\n{outcome.layer.text}{outcome.failure}")
     print(f"---- smaller\n{small.layer.text}{small.failure}\n", flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with tempfile.TemporaryDirectory() as folder:  # what is built here is met once
+        os.environ["LAMINA_CACHE"] = folder
+        sys.exit(main())

@@ -7,11 +7,11 @@ given from outside, one at a time from the last, for as long as that succeeds.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from lamina.errors import SpecError
 from lamina.lang.check import load
-from layer_trial import Outcome, try_together
+from layer_trial import Outcome
 from layer_writer import RandomLayer
 
 _FIGURES = re.compile(r"[-\d.e+()\[\]{}',:*]+")
@@ -28,9 +28,8 @@ def likeness(outcome: Outcome) -> str:
     return "wrong" if "off by" in lines[0] or "differ" in lines[0] else _FIGURES.sub("", lines[0])[:40]
 
 
-def shrunken(outcome: Outcome, attempt: Callable[[RandomLayer], Outcome] | None = None) -> Outcome:
+def shrunken(outcome: Outcome, attempt: Callable[[Sequence[RandomLayer]], list[Outcome]]) -> Outcome:
     """The smallest layer found that fails as this one does."""
-    attempt = attempt or (lambda layer: try_together([layer])[0])
     wanted = likeness(outcome)
     trials = 0
     while True:
@@ -38,7 +37,7 @@ def shrunken(outcome: Outcome, attempt: Callable[[RandomLayer], Outcome] | None 
             if not _is_layer(smaller):
                 continue
             trials += 1
-            found = attempt(smaller)
+            found = attempt([smaller])[0]
             if likeness(found) == wanted:
                 outcome = found
                 break

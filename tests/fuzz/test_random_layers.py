@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from layer_generator import random_layer
-from layer_trial import Outcome, try_together
 from layer_writer import BASE_AXES, RandomLayer
 from shrink import shrunken
+from worker import Worker
 
 FIRST_SEED = 20260
 UNITS, UNIT = 10, 20  # layers built together: what a build costs is mostly the runtime they share
@@ -27,17 +27,21 @@ REGRESSIONS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("LAMINA_CACHE", str(tmp_path))
-    yield
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAMINA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        made = Worker()
+        yield made
+        made.close()
 
 
-def judged(outcomes: list[Outcome]) -> None:
+def judge(layers: list[RandomLayer], worker: Worker) -> None:
+    outcomes = worker.attempt(layers)
     failed = [outcome for outcome in outcomes if outcome.failure]
     texts = [f"seed {each.layer.seed}, {each.layer.dtype}\n{each.layer.text}{each.failure}" for each in failed[:2]]
     if failed:
-        small = shrunken(failed[0])
+        small = shrunken(failed[0], worker.attempt)
         texts.append(f"smaller\n{small.layer.text}{small.failure}")
     assert not failed, "\n\n".join(texts)
     refused = Counter(outcome.refusal for outcome in outcomes if outcome.refusal)
@@ -46,9 +50,9 @@ def judged(outcomes: list[Outcome]) -> None:
 
 
 @pytest.mark.parametrize("unit", range(UNITS))
-def test_random_layers_as_interpreted(unit: int) -> None:
+def test_random_layers_as_interpreted(unit: int, worker: Worker) -> None:
     first = FIRST_SEED + unit * UNIT
-    judged(try_together([random_layer(seed) for seed in range(first, first + UNIT)]))
+    judge([random_layer(seed) for seed in range(first, first + UNIT)], worker)
 
 
 def test_the_generator_covers_the_language() -> None:
@@ -84,11 +88,11 @@ def test_the_same_layer_for_the_same_seed() -> None:
 
 
 @pytest.mark.parametrize("path", REGRESSIONS)
-def test_regressions(path: Path) -> None:
+def test_regressions(path: Path, worker: Worker) -> None:
     """A specification that once failed. Its first line has dtype, orders of derivatives and, if any, what lengths have to meet."""
     text = path.read_text(encoding="utf-8")
     head = re.match(r"# (\w+), orders (\d)(?:, lengths: (.*))?\n", text)
     assert head, f"{path.name}: expected a first line such as '# f64, orders 2, lengths: A >= 1; A == B'"
     conditions = tuple(head[3].split("; ")) if head[3] else ()
     axes = {axis: axis for axis in BASE_AXES}
-    judged(try_together([RandomLayer(0, "", "", (), axes, conditions, head[1], int(head[2]), written=text)]))
+    judge([RandomLayer(0, "", "", (), axes, conditions, head[1], int(head[2]), written=text)], worker)
