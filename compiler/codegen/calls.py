@@ -5,8 +5,6 @@ In: a schedule, and for kernels their sources. Out: `CallWriter`, lines of C++ f
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import sympy
 
 from ..lang.checked import Length
@@ -14,8 +12,9 @@ from ..schedule.steps import CheckStep, KernelStep, Place, ProductStep, Schedule
 from .access import access
 from .kernel import KernelSource
 from .lengths import cpp_length, identifier
+from .product_calls import loop_texts, operands
 
-WORKSPACE = 384 * (768 + 96)  # elements a thread: block_depth * (block_columns + block_rows) of product.hpp
+WORKSPACE = 384 * (768 + 96)  # elements a thread: workspace_elements of product.hpp
 
 
 class CallWriter:
@@ -119,24 +118,20 @@ class CallWriter:
         length = self._use(step.length)
         return f"if (lamina::leaves({self._use(step.points)}, {low}, {high}, {length}, {number}, status)) return;"
 
-    def _product_call(self, step: ProductStep) -> str:
-        def points(axes: Iterable[str]) -> str:
-            length: Length = sympy.Integer(1)
-            for axis in axes:
-                length = length * self.plan.lengths[axis]
-            return self._use(length)
-
-        m, n = step.m, step.n
-        left, right = step.left, step.right
-        order = [axis for index in step.result.affine for axis in index.axes]
-        if tuple(order) == (*step.batch, *n, *m) and n != m:
-            m, n, left, right = n, m, right, left
-        operands = []
-        for matrix in (left, right):
-            operands += [self._address(matrix.place), "true" if matrix.transposed else "false"]
-        sizes = ", ".join(points(axes) for axes in (step.batch, m, n, step.k))
+    def _product_call(self, step: ProductStep) -> list[str]:
+        given = operands(step)
+        loops = loop_texts(step, self.plan.buffers, self.plan.lengths, self._use)
         accumulate = "true" if step.accumulate else "false"
         if self.within and self.plan.tile is not None and self.plan.tile.axis in step.k:
             accumulate = "first != begin"
+        lines, names = ["{"], []
+        for name, text in zip(("batch", "m", "n", "k"), loops, strict=True):
+            lines.append(f"const lamina::axis {name}[] = {{{text}}};")
+            names.append(f"{{{text.count('{')}, {name}}}")
         team = f"1, workspace + member * {WORKSPACE}" if self.within else "threads, workspace"
-        return f"lamina::product<Real>({team}, {sizes}, {', '.join(operands)}, {self._address(step.result)}, {accumulate});"
+        places = ", ".join(self._address(place) + self._offset(place) for place in (given.left, given.right, step.result))
+        return [*lines, f"lamina::product<Real>({team}, {', '.join(names)}, {places}, {accumulate});", "}"]
+
+    def _offset(self, place: Place) -> str:
+        offset = access(place, self.plan.buffers, self.plan.lengths).offset
+        return "" if offset == 0 else f" + {self._use(offset)}"

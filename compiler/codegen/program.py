@@ -114,7 +114,7 @@ class _Assembly(CallWriter):
                     scratch.append(stride)
                 calls.append(self._kernel_call(kernel, step, stride))
             elif isinstance(step, ProductStep):
-                calls.append(self._product_call(step))
+                calls += self._product_call(step)
             elif isinstance(step, CheckStep):
                 checks.append(step.text)
                 calls.append(self._check_call(step, len(checks)))

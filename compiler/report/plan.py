@@ -82,7 +82,7 @@ def _sum_name(plan: Schedule, number: int) -> str:
 
 def _product(step: ProductStep) -> Kernel:
     axes = (*step.batch, *step.m, *step.n, *step.k)
-    words = f"{step.result.buffer} = {step.left.place.buffer} times {step.right.place.buffer}, a matrix product of "
+    words = f"{step.result.buffer} = {step.left.buffer} times {step.right.buffer}, a matrix product of "
     words += f"{_times(step.m, '1')} by {_times(step.n, '1')}, summed over {_times(step.k)}"
     if step.batch:
         words += f", for each of {_times(step.batch)}"
@@ -134,8 +134,7 @@ def _loops_text(plan: Schedule, step: KernelStep) -> list[str]:
 
 
 def _product_text(plan: Schedule, step: ProductStep) -> list[str]:
-    operands = [f"{_place(matrix.place)}{' transposed' if matrix.transposed else ''}" for matrix in (step.left, step.right)]
     lines = [f"{step.name}: matrix product", f"  {_times(step.m, '1')} by {_times(step.n, '1')}, summed over {_times(step.k)}"]
     lines += [f"  batch {_times(step.batch)}"] if step.batch else []
-    lines += [f"  left {operands[0]}", f"  right {operands[1]}"]
+    lines += [f"  left {_place(step.left)}", f"  right {_place(step.right)}"]
     return [*lines, f"  result {_place(step.result)}{' (added to what is there)' if step.accumulate else ''}"]

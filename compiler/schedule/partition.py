@@ -13,14 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..ir.graph import Affine, Builder, Graph, Output, entry_length, whole_index
-from ..lang.checked import Entry, Length
+from ..lang.checked import Length
 from ..passes.simplify import simplify
 from ..passes.substitute import constant_index, copy_into, push_slice, renamed_axis
 from .checks import Check, checks_of
 from .grouping import Grouping
-from .products import as_matrix, product_axes, stacked_axes, stored_order
+from .nest import leaf_place
+from .products import ProductAxes, adjacent_axes, is_window, product_axes, stacked_axes, stored_order
 from .program import Signature
-from .steps import Buffer, CheckStep, Matrix, Place, ProductStep, Schedule, Step, Store
+from .steps import Buffer, CheckStep, Place, ProductStep, Schedule, Step, Store
 from .tiles import tile_loop
 
 
@@ -221,14 +222,11 @@ class _Partition:
         direct: set[int] = set()
         for number in products:
             node = self.builder.nodes[number]
-            orders = [stored_order(self.builder, operand, self.buffers) for operand in node.operands]
+            orders = [stored_order(self.builder, operand) for operand in node.operands]
             axes = product_axes(self.builder, number, orders)
             self.product_axes[number] = axes
             for store in stores:
-                order = self._plain_order(store)
-                buffer = self.buffers[store.place.buffer]
-                fits = order is not None and as_matrix(store.place, order, axes.batch, axes.m, axes.n) is not None
-                if store.node == number and fits and buffer.dtype == "compute":
+                if store.node == number and self._takes_product(store, axes):
                     self.leaves[number] = store.place
                     direct.add(number)
                     break
@@ -237,18 +235,16 @@ class _Partition:
                 self.leaves[number] = self._temporary(node.name or "product", axes.batch + first)
         return direct
 
+    def _takes_product(self, store: Store, axes: ProductAxes) -> bool:
+        """Whether a product may be stored where the store puts it: not broadcast, in full precision, rows and columns in order."""
+        order = [axis for index in store.place.affine for axis in index.axes]
+        if set(order) != {*axes.batch, *axes.m, *axes.n} or self.buffers[store.place.buffer].dtype != "compute":
+            return False
+        return all(tuple(axis for axis in order if axis in group) == group for group in (axes.m, axes.n))
+
     def _earlier(self, first: tuple[str, ...], second: tuple[str, ...]) -> bool:
         order = list(self.builder.axes)
         return min(order.index(axis) for axis in first) < min(order.index(axis) for axis in second)
-
-    def _plain_order(self, store: Store) -> tuple[str, ...] | None:
-        lengths = self.builder.lengths
-        order: list[str] = []
-        for index in store.place.affine:
-            if not index.terms or index != whole_index(Entry(index.axes), lengths):
-                return None
-            order.extend(index.axes)
-        return tuple(order)
 
     def _prepare(self, number: int) -> tuple[list[Step], list[Store]]:
         """The steps that compute a value of `STORED_OPS`, and the stores of what they need."""
@@ -288,27 +284,19 @@ class _Partition:
 
     def _operand(
         self, number: int, batch: tuple[str, ...], rows: tuple[str, ...], columns: tuple[str, ...], stores: list[Store]
-    ) -> Matrix:
-        order = stored_order(self.builder, number, self.buffers)
+    ) -> Place:
+        """Where an operand is: read in place, if it is stored already, or will be for other steps; else in a temporary."""
         node = self.builder.nodes[number]
-        if order is not None:
-            place = Place(self.builder.nodes[node.operands[0]].attribute("name"), node.attribute("indices"))
-            matrix = as_matrix(place, order, batch, rows, columns)
-            if matrix is not None:
-                return matrix
-        known = self.leaves.get(number)
-        if known is not None:
-            matrix = as_matrix(known, [index.axes[0] for index in known.affine], batch, rows, columns)
-            if matrix is not None:
-                return matrix
-        wanted = (rows + columns) if self._earlier(rows, columns) else (columns + rows)
-        present = tuple(axis for axis in batch + wanted if axis in node.axes)
-        if present != batch + wanted:
-            raise NotLowered("a product whose operand does not vary along all its axes")
+        place = leaf_place(self.builder.nodes, self.leaves, number)
+        readable = number in self.leaves or stored_order(self.builder, number) is not None
+        if readable and place is not None:
+            neighbours = adjacent_axes(place, self.buffers)
+            if is_window(self.builder, number) or any(group and group[-1] in neighbours for group in (rows, columns)):
+                return place
+        wanted = batch + ((rows + columns) if self._earlier(rows, columns) else (columns + rows))
+        present = tuple(axis for axis in wanted if axis in node.axes)
         place = self._temporary(node.name or "operand", present)
         stores.extend(self._unstacked(number, place, present))
         if number not in self.leaves:
             self.grouping.promise(number, place)
-        matrix = as_matrix(place, present, batch, rows, columns)
-        assert matrix is not None
-        return matrix
+        return place

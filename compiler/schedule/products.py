@@ -1,7 +1,6 @@
-"""Placing the operands and results of contractions as matrices.
+"""The groups of a contraction's axes, and the order of each.
 
-In: a contract node in a builder. Out: the order of its batch, M, N and K axes, and whether an operand can be read where it is
-stored.
+In: a contract node in a builder. Out: its batch, M, N and K axes, in the order in which what is made for it is stored.
 
 What holds: within a group (M, N, K) both sides of the product use one order. Axes that an operand was written out along (`stack`)
 come first in their group, so that the kernel which fills the operand stores runs of adjacent elements.
@@ -9,13 +8,14 @@ come first in their group, so that the kernel which fills the operand stores run
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..ir.graph import Affine, Builder
-from .steps import Buffer, Matrix, Place
+from ..ir.graph import Builder, whole_index
+from ..lang.checked import Entry
+from .steps import Buffer, Place
 
-SHORT_AXIS = 64  # a known axis this short goes before the long ones of its group, so that elementwise code runs along a long one
+SHORT_AXIS = 64  # computing an operand, a known axis this short goes before the long ones of its group: loops run along a long one
 
 
 @dataclass(frozen=True)
@@ -43,31 +43,28 @@ def stacked_axes(builder: Builder, number: int) -> tuple[str, ...]:
     return tuple(axis for axis in found if axis in builder.nodes[number].axes)
 
 
-def stored_order(builder: Builder, number: int, buffers: dict[str, Buffer]) -> tuple[str, ...] | None:
-    """The axes of a value in the order its tensor stores them, if it is an input read whole in the compute dtype; else None."""
+def stored_order(builder: Builder, number: int) -> tuple[str, ...] | None:
+    """The axes of a value in the order that its tensor's dimensions have them, if it is read as it is stored; else None."""
     node = builder.nodes[number]
     if node.op != "read" or node.attribute("boundary") is not None or len(node.operands) > 1:
         return None
-    source = builder.nodes[node.operands[0]]
-    if source.op != "input":
-        return None
-    buffer = buffers[source.attribute("name")]
-    if buffer.strided or buffer.dtype != "compute":
-        return None
-    order: list[str] = []
+    return tuple(dict.fromkeys(axis for index in node.attribute("indices") for axis in index.axes))
+
+
+def is_window(builder: Builder, number: int) -> bool:
+    """Whether a value is read as it is stored, at more points than are stored: an index is a sum of several axes."""
+    node = builder.nodes[number]
+    if stored_order(builder, number) is None:
+        return False
     lengths = builder.lengths
-    for length, index in zip(buffer.dimensions, node.attribute("indices"), strict=True):
-        if not isinstance(index, Affine) or index.offset != 0:
-            return None
-        stride = 1
-        for axis, coefficient in reversed(index.terms):
-            if coefficient != stride:
-                return None
-            stride = stride * lengths[axis]
-        if stride != length:
-            return None
-        order.extend(index.axes)
-    return tuple(order) if len(set(order)) == len(order) else None
+    return any(len(index.axes) > 1 and index != whole_index(Entry(index.axes), lengths) for index in node.attribute("indices"))
+
+
+def adjacent_axes(place: Place, buffers: Mapping[str, Buffer]) -> tuple[str, ...]:
+    """The axes along which the elements of a place lie side by side."""
+    if not place.indices or buffers[place.buffer].layout not in ("contiguous", "rows"):
+        return ()
+    return tuple(axis for axis, coefficient in place.affine[-1].terms if coefficient == 1)
 
 
 def product_axes(builder: Builder, number: int, orders: Sequence[tuple[str, ...] | None]) -> ProductAxes:
@@ -77,8 +74,10 @@ def product_axes(builder: Builder, number: int, orders: Sequence[tuple[str, ...]
     left, right = (builder.nodes[operand] for operand in node.operands)
     over = node.attribute("over")
     preferred: list[str] = []
+    computed = {axis for operand, order in zip((left, right), orders, strict=True) if order is None for axis in operand.axes}
     for axes in ([a for a in node.axes if a in left.axes], [a for a in node.axes if a in right.axes], over):
-        short = [axis for axis in axes if builder.lengths[axis].is_Integer and int(builder.lengths[axis]) <= SHORT_AXIS]
+        known = [axis for axis in axes if axis in computed and builder.lengths[axis].is_Integer]
+        short = [axis for axis in known if int(builder.lengths[axis]) <= SHORT_AXIS]
         if len(short) < len(axes):
             preferred.extend(short)
     for operand in node.operands:
@@ -98,14 +97,3 @@ def product_axes(builder: Builder, number: int, orders: Sequence[tuple[str, ...]
         group([axis for axis in free if axis not in left.axes]),
         group(over),
     )
-
-
-def as_matrix(
-    place: Place, order: Sequence[str], batch: Sequence[str], rows: Sequence[str], columns: Sequence[str]
-) -> Matrix | None:
-    """The stored tensor as batch x rows x columns, or transposed; None if its order is neither."""
-    if tuple(order) == (*batch, *rows, *columns):
-        return Matrix(place, False)
-    if tuple(order) == (*batch, *columns, *rows):
-        return Matrix(place, True)
-    return None

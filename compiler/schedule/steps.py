@@ -85,19 +85,11 @@ class KernelStep:
 
 
 @dataclass(frozen=True)
-class Matrix:
-    """An operand of a product: a buffer whose dimensions fall into (batch, rows, columns), each a run of adjacent axes.
-
-    `transposed`: stored as (batch, columns, rows).
-    """
-
-    place: Place
-    transposed: bool
-
-
-@dataclass(frozen=True)
 class ProductStep:
-    """result[batch, m, n] (+)= sum over k of left[batch, m, k] * right[batch, n, k], all in the compute dtype, row-major."""
+    """result[batch, m, n] (+)= sum over k of left[batch, m, k] * right[batch, n, k], each read and stored at any affine indices.
+
+    The result is in the compute dtype; the operands hold reals of any.
+    """
 
     name: str
     node: int
@@ -105,8 +97,8 @@ class ProductStep:
     m: tuple[str, ...]
     n: tuple[str, ...]
     k: tuple[str, ...]
-    left: Matrix
-    right: Matrix
+    left: Place
+    right: Place
     result: Place
     accumulate: bool = False
 

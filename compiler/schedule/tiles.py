@@ -93,7 +93,7 @@ def _leading(place: Place) -> tuple[str, ...]:
 def _places(step: Step, builder: Builder) -> list[tuple[Place, bool]]:
     """Every place a step reads (False) or writes (True)."""
     if isinstance(step, ProductStep):
-        return [(step.left.place, False), (step.right.place, False), (step.result, True)]
+        return [(step.left, False), (step.right, False), (step.result, True)]
     if isinstance(step, CheckStep):
         return [(place, False) for place in (step.low, step.high) if place is not None]
     cone = cone_of(builder.nodes, step.leaves, [store.node for store in step.stores])

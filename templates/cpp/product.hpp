@@ -1,5 +1,7 @@
-// Matrix products for contractions: blocked, packed, threaded. In the manner of Goto and van de Geijn, "Anatomy of High-Performance Matrix
+// Products for contractions: blocked, packed, threaded. In the manner of Goto and van de Geijn, "Anatomy of High-Performance Matrix
 // Multiplication" (ACM TOMS 34(3), 2008): panels of both operands are copied so that the innermost kernel reads memory in order.
+// Operands are read where they are stored, whatever their strides: only the copying knows them. A convolution is such a product
+// over windows that overlap in memory (the implicit matrix of Chetlur et al., "cuDNN", arXiv:1410.0759, section 3.1).
 #pragma once
 
 #include "loops.hpp"
@@ -16,6 +18,7 @@ constexpr int64_t vector_bytes = 16, tile_rows = 4, tile_vectors = 2;
 constexpr int64_t block_depth = 384;     // a panel of the right operand, tile_columns wide, stays in the first cache
 constexpr int64_t block_rows = 96;       // a block of the left operand stays in the second
 constexpr int64_t block_columns = 768;   // of the right operand in the third; a multiple of every tile width
+constexpr int64_t workspace_elements = block_depth * (block_columns + block_rows);  // of a thread
 
 template <class T>
 struct tile {
@@ -24,17 +27,46 @@ struct tile {
     typedef T vec __attribute__((vector_size(vector_bytes), aligned(sizeof(T)), may_alias));
 };
 
-// A matrix as it is stored: element (i, j) is at[i * row + j * column].
-template <class T>
-struct strided {
-    const T* at;
-    int64_t row, column;
+// One loop of an index space, and the steps it takes in the tensors it runs over.
+struct axis {
+    int64_t length, first, second, third;
 };
 
-// result[tile_rows][columns] (+)= a[depth][tile_rows]^T * b[depth][columns]
+// The loops of one index space, the last the innermost.
+struct axes {
+    int64_t count;
+    const axis* at;
+
+    int64_t points() const {
+        int64_t result = 1;
+        for (int64_t i = 0; i < count; ++i) result *= at[i].length;
+        return result;
+    }
+};
+
+// Where the points begin .. begin + n - 1 of the loops lie, by their first and by their second steps.
+static inline void lay_out(axes loops, int64_t begin, int64_t n, int64_t* __restrict first, int64_t* __restrict second) {
+    const axis inner = loops.at[loops.count - 1];
+    for (int64_t i = 0; i < n;) {
+        int64_t rest = (begin + i) / inner.length, one = 0, other = 0;
+        const int64_t low = (begin + i) % inner.length, run = min(inner.length - low, n - i);
+        for (int64_t a = loops.count - 2; a >= 0; --a) {
+            const int64_t digit = rest % loops.at[a].length;
+            rest /= loops.at[a].length;
+            one += digit * loops.at[a].first, other += digit * loops.at[a].second;
+        }
+        for (int64_t j = 0; j < run; ++j) {
+            first[i + j] = one + (low + j) * inner.first;
+            second[i + j] = other + (low + j) * inner.second;
+        }
+        i += run;
+    }
+}
+
+// result[rows[i] + 0..columns-1] (+)= a[depth][tile_rows]^T * b[depth][columns]
 template <class T>
-static inline void multiply_tile(int64_t depth, const T* __restrict a, const T* __restrict b, T* __restrict result, int64_t stride,
-                                 bool accumulate) {
+static inline void multiply_tile(int64_t depth, const T* __restrict a, const T* __restrict b, T* __restrict result,
+                                 const int64_t* __restrict rows, bool accumulate) {
     using vec = typename tile<T>::vec;
     constexpr int64_t lanes = tile<T>::lanes, columns = tile<T>::columns;
     vec sum[tile_rows][tile_vectors];
@@ -53,98 +85,169 @@ static inline void multiply_tile(int64_t depth, const T* __restrict a, const T* 
     }
     for (int64_t i = 0; i < tile_rows; ++i)
         for (int64_t j = 0; j < tile_vectors; ++j) {
-            vec* place = reinterpret_cast<vec*>(result + i * stride + j * lanes);
+            vec* place = reinterpret_cast<vec*>(result + rows[i] + j * lanes);
             *place = accumulate ? *place + sum[i][j] : sum[i][j];
         }
 }
 
-// Copies `count` rows or columns (step `along`) by `depth` (step `across`) to panels of `width`, filled up with zeros.
-template <class T, int64_t width>
-static inline void pack_panel(const T* __restrict from, int64_t along, int64_t across, int64_t count, int64_t depth, T* __restrict to) {
-    if (along == 1 && count == width) {
+// Copies `count` rows or columns (at `along`) by `depth` (at `across`) to a panel of `width`, filled up with zeros.
+template <class T, int64_t width, class S>
+static inline void pack_panel(const S* __restrict from, const int64_t* __restrict along, const int64_t* __restrict across, int64_t count,
+                              int64_t depth, T* __restrict to) {
+    int64_t runs = 1, end[width];  // the stretches of `along` that lie one after the other in memory
+    end[0] = count;
+    for (int64_t i = 1; i < count; ++i)
+        if (along[i] != along[i - 1] + 1) end[runs] = count, end[runs++ - 1] = i;
+    if (runs == 1 && count == width) {
+        const S* const start = from + along[0];
         for (int64_t l = 0; l < depth; ++l)
-            for (int64_t i = 0; i < width; ++i) to[l * width + i] = from[l * across + i];
+            for (int64_t i = 0; i < width; ++i) to[l * width + i] = convert<T>(start[across[l] + i]);
         return;
     }
-    for (int64_t i = 0; i < count; ++i)
-        for (int64_t l = 0; l < depth; ++l) to[l * width + i] = from[i * along + l * across];
-    for (int64_t i = count; i < width; ++i)
-        for (int64_t l = 0; l < depth; ++l) to[l * width + i] = T(0);
+    if (count < width) fill(to, depth * width, T(0));
+    if (runs * 8 <= count) {
+        for (int64_t r = 0, i = 0; r < runs; i = end[r++]) {
+            const S* const start = from + along[i];
+            const int64_t n = end[r] - i;
+            for (int64_t l = 0; l < depth; ++l)
+                for (int64_t j = 0; j < n; ++j) to[l * width + i + j] = convert<T>(start[across[l] + j]);
+        }
+        return;
+    }
+    // a few lines of the panel at a time, so that they stay in the cache while every row writes to them
+    constexpr int64_t lines = 16;
+    for (int64_t l = 0; l < depth; l += lines) {
+        const int64_t n = min(lines, depth - l);
+        if (n == lines && across[l + lines - 1] - across[l] == lines - 1 && across[l + 1] - across[l] == 1) {
+            for (int64_t i = 0; i < count; ++i) {
+                const S* const start = from + along[i] + across[l];
+                for (int64_t k = 0; k < lines; ++k) to[(l + k) * width + i] = convert<T>(start[k]);
+            }
+            continue;
+        }
+        for (int64_t i = 0; i < count; ++i)
+            for (int64_t k = l; k < l + n; ++k) to[k * width + i] = convert<T>(from[along[i] + across[k]]);
+    }
 }
 
-// rows x columns of one block, from packed panels; what sticks out of a full tile goes through a buffer.
+// rows x columns of one block, from packed panels, to the places given; what is no full tile in memory goes through a buffer.
 template <class T>
-static inline void multiply_block(int64_t rows, int64_t columns, int64_t depth, const T* a, const T* b, T* result, int64_t stride,
-                                  bool accumulate) {
+static inline void multiply_block(int64_t rows, int64_t columns, int64_t depth, const T* a, const T* b, T* result, const int64_t* row_places,
+                                  const int64_t* column_places, bool accumulate) {
     constexpr int64_t width = tile<T>::columns;
-    for (int64_t j = 0; j < columns; j += width)
+    int64_t edge_rows[tile_rows];
+    for (int64_t y = 0; y < tile_rows; ++y) edge_rows[y] = y * width;
+    for (int64_t j = 0; j < columns; j += width) {
+        const int64_t* const places = column_places + j;
+        const int64_t breadth = min(width, columns - j);
+        bool whole = breadth == width;
+        for (int64_t x = 1; x < breadth; ++x) whole = whole && places[x] == places[0] + x;
         for (int64_t i = 0; i < rows; i += tile_rows) {
-            const int64_t height = min(tile_rows, rows - i), breadth = min(width, columns - j);
-            T* target = result + i * stride + j;
-            if (height == tile_rows && breadth == width) {
-                multiply_tile(depth, a + i * depth, b + j * depth, target, stride, accumulate);
+            const int64_t height = min(tile_rows, rows - i);
+            if (height == tile_rows && whole) {
+                multiply_tile(depth, a + i * depth, b + j * depth, result + places[0], row_places + i, accumulate);
                 continue;
             }
             T edge[tile_rows * width];
-            multiply_tile(depth, a + i * depth, b + j * depth, edge, width, false);
+            multiply_tile(depth, a + i * depth, b + j * depth, edge, edge_rows, false);
             for (int64_t y = 0; y < height; ++y)
-                for (int64_t x = 0; x < breadth; ++x) target[y * stride + x] = (accumulate ? target[y * stride + x] : T(0)) + edge[y * width + x];
+                for (int64_t x = 0; x < breadth; ++x) {
+                    T* const target = result + row_places[i + y] + places[x];
+                    *target = (accumulate ? *target : T(0)) + edge[y * width + x];
+                }
         }
+    }
 }
 
-// result[m][n] (+)= left[m][k] * right[k][n]; the team divides the result into blocks of rows, or of columns where it is wide and low.
-template <class T>
-static inline void multiply(int64_t threads, T* workspace, int64_t m, int64_t n, int64_t k, strided<T> left, strided<T> right, T* result,
+// What one member of a team does of result[m][n] (+)= sum over k of left[m][k] * right[n][k]: a share of the blocks of rows, or of
+// columns where the result is wide and low. Steps: m of (left, result), n of (right, result), k of (left, right).
+template <class T, class A, class B>
+static inline void multiply(int64_t member, int64_t members, T* workspace, axes m, axes n, axes k, const A* left, const B* right, T* result,
                             bool accumulate) {
     constexpr int64_t width = tile<T>::columns;
-    const int64_t team = team_size(threads, (m + tile_rows - 1) / tile_rows * ((n + width - 1) / width), m * n * k / 8);
     T* const packed_right = workspace;
-#pragma omp parallel num_threads(team) if (team > 1)
-    {
-        const int64_t members = omp_get_num_threads(), member = omp_get_thread_num();
-        T* const packed_left = workspace + block_depth * (block_columns + member * block_rows);
-        for (int64_t column = 0; column < n; column += block_columns) {
-            const int64_t columns = min(block_columns, n - column), panels = (columns + width - 1) / width;
-            for (int64_t layer = 0; layer < k; layer += block_depth) {
-                const int64_t depth = min(block_depth, k - layer);
-                for (int64_t panel = panels * member / members; panel < panels * (member + 1) / members; ++panel) {
-                    const T* from = right.at + layer * right.row + (column + panel * width) * right.column;
-                    pack_panel<T, width>(from, right.column, right.row, min(width, columns - panel * width), depth,
-                                         packed_right + panel * width * depth);
-                }
+    T* const packed_left = workspace + block_depth * (block_columns + member * block_rows);
+    int64_t left_rows[block_rows], result_rows[block_rows], right_columns[block_columns], result_columns[block_columns];
+    int64_t left_depth[block_depth], right_depth[block_depth];
+    const int64_t height = m.points(), breadth = n.points(), length = k.points();
+    for (int64_t column = 0; column < breadth; column += block_columns) {
+        const int64_t columns = min(block_columns, breadth - column), panels = (columns + width - 1) / width;
+        lay_out(n, column, columns, right_columns, result_columns);
+        for (int64_t layer = 0; layer < length; layer += block_depth) {
+            const int64_t depth = min(block_depth, length - layer);
+            lay_out(k, layer, depth, left_depth, right_depth);
+            for (int64_t panel = panels * member / members; panel < panels * (member + 1) / members; ++panel)
+                pack_panel<T, width>(right, right_columns + panel * width, right_depth, min(width, columns - panel * width), depth,
+                                     packed_right + panel * width * depth);
+            if (members > 1) {
 #pragma omp barrier
-                const bool by_rows = m >= members * tile_rows * 4;
-                const int64_t groups = (m + tile_rows - 1) / tile_rows;
-                const int64_t top = by_rows ? min(m, groups * member / members * tile_rows) : 0;
-                const int64_t bottom = by_rows ? min(m, groups * (member + 1) / members * tile_rows) : m;
-                const int64_t near = by_rows ? 0 : min(columns, panels * member / members * width);
-                const int64_t far = by_rows ? columns : min(columns, panels * (member + 1) / members * width);
-                for (int64_t row = top; row < bottom && near < far; row += block_rows) {
-                    const int64_t rows = min(block_rows, bottom - row);
-                    for (int64_t i = 0; i < rows; i += tile_rows) {
-                        const T* from = left.at + (row + i) * left.row + layer * left.column;
-                        pack_panel<T, tile_rows>(from, left.row, left.column, min(tile_rows, rows - i), depth, packed_left + i * depth);
-                    }
-                    multiply_block(rows, far - near, depth, packed_left, packed_right + near * depth, result + row * n + column + near, n,
-                                   accumulate || layer > 0);
-                }
+            }
+            const bool by_rows = height >= members * tile_rows * 4;
+            const int64_t groups = (height + tile_rows - 1) / tile_rows;
+            const int64_t top = by_rows ? min(height, groups * member / members * tile_rows) : 0;
+            const int64_t bottom = by_rows ? min(height, groups * (member + 1) / members * tile_rows) : height;
+            const int64_t near = by_rows ? 0 : min(columns, panels * member / members * width);
+            const int64_t far = by_rows ? columns : min(columns, panels * (member + 1) / members * width);
+            for (int64_t row = top; row < bottom && near < far; row += block_rows) {
+                const int64_t rows = min(block_rows, bottom - row);
+                lay_out(m, row, rows, left_rows, result_rows);
+                for (int64_t i = 0; i < rows; i += tile_rows)
+                    pack_panel<T, tile_rows>(left, left_rows + i, left_depth, min(tile_rows, rows - i), depth, packed_left + i * depth);
+                multiply_block(rows, far - near, depth, packed_left, packed_right + near * depth, result, result_rows,
+                               result_columns + near, accumulate || layer > 0);
+            }
+            if (members > 1) {
 #pragma omp barrier
             }
         }
     }
 }
 
-// result[b][i][j] (+)= sum over l of left[b][i][l] * right[b][j][l], row-major; a transposed operand is stored with its last two
-// dimensions exchanged.
+// result[m][n] = 0, the second steps of both; one member's share of the rows.
 template <class T>
-static inline void product(int64_t threads, T* workspace, int64_t batch, int64_t m, int64_t n, int64_t k, const T* left, bool left_transposed,
-                           const T* right, bool right_transposed, T* result, bool accumulate) {
-    if (k == 0 && !accumulate) fill(result, batch * m * n, T(0));
-    if (m == 0 || n == 0 || k == 0) return;
-    for (int64_t b = 0; b < batch; ++b) {
-        const strided<T> first{left + b * m * k, left_transposed ? 1 : k, left_transposed ? m : 1};
-        const strided<T> second{right + b * n * k, right_transposed ? n : 1, right_transposed ? 1 : k};
-        multiply(threads, workspace, m, n, k, first, second, result + b * m * n, accumulate);
+static inline void clear(axes m, axes n, T* result, int64_t member, int64_t members) {
+    int64_t unused, row, column;
+    const int64_t rows = m.points(), columns = n.points();
+    for (int64_t i = rows * member / members; i < rows * (member + 1) / members; ++i) {
+        lay_out(m, i, 1, &unused, &row);
+        for (int64_t j = 0; j < columns; ++j) {
+            lay_out(n, j, 1, &unused, &column);
+            result[row + column] = T(0);
+        }
+    }
+}
+
+// result[b][m][n] (+)= sum over k of left[b][m][k] * right[b][n][k]. Steps: batch of (left, right, result), the others as in
+// `multiply`. A thread works alone on the matrices of a batch where there are enough of them, else the team shares each.
+template <class T, class A, class B>
+static inline void product(int64_t threads, T* workspace, axes batch, axes m, axes n, axes k, const A* left, const B* right, T* result,
+                           bool accumulate) {
+    const int64_t matrices = batch.points(), rows = m.points(), columns = n.points(), depth = k.points();
+    if (matrices == 0 || rows == 0 || columns == 0 || (depth == 0 && accumulate)) return;
+    const int64_t pieces = (rows + tile_rows - 1) / tile_rows * ((columns + tile<T>::columns - 1) / tile<T>::columns);
+    const int64_t whole = team_size(threads, matrices, matrices * rows * columns * depth / 8);
+    const bool alone = matrices >= threads || whole > pieces;
+    const int64_t team = alone ? whole : team_size(threads, pieces, rows * columns * depth / 8);
+#pragma omp parallel num_threads(team) if (team > 1)
+    {
+        const int64_t members = team > 1 ? omp_get_num_threads() : 1, member = team > 1 ? omp_get_thread_num() : 0;
+        const int64_t begin = alone ? matrices * member / members : 0, end = alone ? matrices * (member + 1) / members : matrices;
+        for (int64_t b = begin; b < end; ++b) {
+            int64_t rest = b, at[3] = {0, 0, 0};
+            for (int64_t a = batch.count - 1; a >= 0; --a) {
+                const axis loop = batch.at[a];
+                const int64_t digit = rest % loop.length;
+                rest /= loop.length;
+                at[0] += digit * loop.first, at[1] += digit * loop.second, at[2] += digit * loop.third;
+            }
+            if (depth == 0) {
+                clear(m, n, result + at[2], alone ? 0 : member, alone ? 1 : members);
+            } else if (alone) {
+                multiply(0, 1, workspace + member * workspace_elements, m, n, k, left + at[0], right + at[1], result + at[2], accumulate);
+            } else {
+                multiply(member, members, workspace, m, n, k, left + at[0], right + at[1], result + at[2], accumulate);
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kernel_cases_found import EXTREMA, FOUND
 from kernel_cases_reads import BEYOND, GATHERS, MIXED, SHIFTS
 from kernel_cases_reductions import FUNCTIONS, NORMALISATIONS, POLYNOMIALS, REDUCTIONS, SPLIT
+from kernel_cases_windows import WINDOWS
 from kernel_harness import Case, booleans, chosen, integers, uniform
 
 CONTRACTIONS = {
@@ -363,6 +364,7 @@ GROUPS: dict[str, dict[str, Case]] = {
     "reads beyond several ends": MIXED,
     "shifted reads": SHIFTS,
     "gathers": GATHERS,
+    "windows": WINDOWS,
     "choices": CHOICES,
     "shapes": SHAPES,
     "layouts": LAYOUTS,

@@ -31,6 +31,12 @@ extern "C" __attribute__((visibility("default"))) void lamina_run(
     Real* const at_product = static_cast<Real*>(data[4]);
     Real* const workspace = static_cast<Real*>(data[5]);
     (void)integers, (void)data, (void)threads;
-    lamina::product<Real>(threads, workspace, 1, n_batch, 16, n_I, at_x, false, at_w, false, at_product, false);
+    {
+    const lamina::axis batch[] = {{1, 0, 0, 0}};
+    const lamina::axis m[] = {{n_batch, n_I, 16}};
+    const lamina::axis n[] = {{16, n_I, 1}};
+    const lamina::axis k[] = {{n_I, 1, 1}};
+    lamina::product<Real>(threads, workspace, {1, batch}, {1, m}, {1, n}, {1, k}, at_x, at_w, at_product, false);
+    }
     kernel_1(at_product, at_b, at_y, n_batch, threads);
 }
