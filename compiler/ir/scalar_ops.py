@@ -126,29 +126,28 @@ def _d_pow(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence
     return b.add("mul", (g, base)), b.add("mul", (g, logarithm))
 
 
-def _d_extremum(better: str) -> Derivative:
+def _d_extremum(worse: str) -> Derivative:
+    """Ties share the gradient; where either is NaN, both have all of it, as in torch."""
+
     def rule(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence[int | None]:
         x, y = operands
-        tie = b.add("eq", (x, y))
-        half = b.add("mul", (g, b.const(0.5)))
+        shared = b.add("select", (b.add("eq", (x, y)), b.add("mul", (g, b.const(0.5))), g))
         zero = b.const(0.0)
-        shared = b.add("select", (tie, half, zero))
-        first = b.add("select", (b.add(better, (x, y)), g, shared))
-        second = b.add("select", (b.add(better, (y, x)), g, shared))
+        first = b.add("select", (b.add(worse, (x, y)), zero, shared))
+        second = b.add("select", (b.add(worse, (y, x)), zero, shared))
         return first, second
 
     return rule
 
 
 def _d_clamp(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence[int | None]:
+    """Where any operand is NaN no condition on it holds, as in torch."""
     x, low, high = operands
     zero = b.const(0.0)
-    below, above = b.add("lt", (x, low)), b.add("gt", (x, high))
-    return (
-        b.add("select", (b.add("or", (below, above)), zero, g)),
-        b.add("select", (b.add("and", (below, b.add("lt", (low, high)))), g, zero)),
-        b.add("select", (b.add("or", (above, b.add("ge", (low, high)))), g, zero)),
-    )
+    within = b.add("and", (b.add("ge", (x, low)), b.add("le", (x, high))))
+    at_low = b.add("and", (b.add("lt", (x, low)), b.add("lt", (low, high))))
+    at_high = b.add("or", (b.add("gt", (x, high)), b.add("gt", (low, high))))
+    return tuple(b.add("select", (chosen, g, zero)) for chosen in (within, at_low, at_high))
 
 
 def _d_select(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence[int | None]:
@@ -192,8 +191,8 @@ _define("abs", numpy.abs, _unary(lambda b, x, r: b.add("sign", (x,))), kind="pro
 _define("sign", lambda a: numpy.nan_to_num(numpy.sign(a)), _no_gradient, kind="promote", floor="int")
 _define("floor", numpy.floor, _no_gradient, kind="promote", floor="int")
 _define("round", numpy.round, _no_gradient, kind="promote", floor="int")
-_define("min", numpy.minimum, _d_extremum("lt"), ranges=_PAIR, kind="promote", floor="int")
-_define("max", numpy.maximum, _d_extremum("gt"), ranges=_PAIR, kind="promote", floor="int")
+_define("min", numpy.minimum, _d_extremum("gt"), ranges=_PAIR, kind="promote", floor="int")
+_define("max", numpy.maximum, _d_extremum("lt"), ranges=_PAIR, kind="promote", floor="int")
 _define(
     "clamp",
     lambda x, low, high: numpy.minimum(numpy.maximum(x, low), high),

@@ -283,6 +283,19 @@ def test_conventions_are_torch(name: str, points: tuple[float, ...]):
         numpy.testing.assert_array_equal(gradient_of(name, None, slot, values), numpy.full(POINTS, tensor.grad.item()))
 
 
+@pytest.mark.parametrize("name", ["max", "min", "clamp"])
+def test_values_and_gradients_at_ties_and_nan_are_torch(name: str):
+    arity = len(SCALAR_OPS[name].ranges)
+    grid = numpy.meshgrid(*[[1.0, 2.0, 3.0, numpy.nan]] * arity)
+    values = [points.ravel() for points in grid]
+    tensors = [torch.tensor(points, requires_grad=True) for points in values]
+    expected = INDEPENDENT[name](*tensors)
+    expected.sum().backward()
+    numpy.testing.assert_array_equal(value_of(name, None, values), expected.detach().numpy())
+    for slot, tensor in enumerate(tensors):
+        numpy.testing.assert_array_equal(gradient_of(name, None, slot, values), tensor.grad.numpy())
+
+
 @pytest.mark.parametrize("exponent", [0, 1, 2, 3, -1, -3])
 @pytest.mark.parametrize("constant", [False, True])
 def test_integer_powers(exponent: int, constant: bool):
