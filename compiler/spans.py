@@ -19,3 +19,8 @@ class Span:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
+
+    def contains(self, other: Span) -> bool:
+        """Whether the other place lies within this one."""
+        begin, end = (self.line, self.column), (self.end_line, self.end_column)
+        return self.file == other.file and begin <= (other.line, other.column) and (other.end_line, other.end_column) <= end

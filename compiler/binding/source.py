@@ -27,10 +27,12 @@ _DIRECTIONS = ("forward", "backward", "double_backward")
 
 
 def direction(function: Function) -> str:
-    """The name of a function's order in programs: forward, backward, double_backward, backward_3, ..."""
+    """The name of a function in programs: forward, backward, double_backward, backward_3, ...; training_forward and _backward."""
+    _, _, part = function.path.partition("#")
+    if part:
+        return f"training_{part}"
     order = function.order
-    stem = _DIRECTIONS[order] if order < len(_DIRECTIONS) else f"backward_{order}"
-    return f"training_{stem}" if function.path.startswith("train") else stem
+    return _DIRECTIONS[order] if order < len(_DIRECTIONS) else f"backward_{order}"
 
 
 class CompiledSource:

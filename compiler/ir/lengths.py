@@ -154,9 +154,8 @@ def _dimensions(
 def _check(each: _Dimension, values: Mapping[str, int]) -> None:
     expected = evaluate(each.expected, values)
     if expected != each.found:
-        raise ArgumentError(
-            f"{each.tensor}: dimension {each.dimension} must be {each.text} = {expected}{_where(each, values)}, found {each.found}"
-        )
+        said = each.text if each.text == str(expected) else f"{each.text} = {expected}{_where(each, values)}"
+        raise ArgumentError(f"{each.tensor}: dimension {each.dimension} must be {said}, found {each.found}")
 
 
 def _where(each: _Dimension, values: Mapping[str, int]) -> str:

@@ -272,7 +272,7 @@ def _check_range(
             node.span,
             f"0 to {lengths.text_of(last)}, the entry `{dimension.text}` of {declared_text(readable)}",
             f"{lengths.text_of(lowest)} to {lengths.text_of(highest)}",
-            f"say what lies beyond the ends: zero({readable.name})[...], wrap, clamp or reflect",
+            _hint_beyond(terms, lowest, highest, last, readable),
         )
     for proven, low, high in ((below, 0, lowest), (above, highest, last)):
         if proven is None:
@@ -280,6 +280,19 @@ def _check_range(
             message = f"index `{text}` of {declared_text(readable)} leaves its axis"
             place = checker.reporter.place(node.span)
             checker.assembly.require(condition, f"{lengths.text_of(low)} <= {lengths.text_of(high)}", message, place)
+
+
+def _hint_beyond(terms: dict[str, Length], lowest: Length, highest: Length, last: Length, readable: Readable) -> str:
+    """A shift of axes wants a boundary; running indices and constants that are one off were counted from 1."""
+    counted = all(name[:1].islower() for name in terms)
+    if not counted or lengths.subtract(highest, last) != 1 or lengths.at_most(0, lowest) is not True:
+        return f"say what lies beyond the ends: zero({readable.name})[...], wrap, clamp or reflect"
+    positions = f"positions count from 0 to {lengths.text_of(last)}"
+    if not terms:
+        return positions
+    if lengths.at_most(1, lowest) is True:
+        return f"{positions}: take 1 from the index, or from both ends of its range"
+    return f"{positions}: end the range one earlier"
 
 
 def _count(number: int, one: str, many: str) -> str:

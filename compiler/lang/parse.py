@@ -208,6 +208,7 @@ def _hint(found: str, text: str, position: int, accepted: frozenset[str]) -> str
         "|": "write `or`; an absolute value is `abs(x)`",
         "!": "write `not`",
         "=": "equality is written `==`" if "COMPARISON" in accepted else None,
+        "@": "a matrix product is a sum over the axis that both have: `sum[K](a * b)`",
         ";": "statements need no separator",
         "'": "texts stand in double quotes",
     }

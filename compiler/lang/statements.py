@@ -166,13 +166,23 @@ def _check_axes_listed(
     raise assembly.reporter.error(
         "LAM202",
         f"the expression varies along {', '.join(f'`{axis}`' for axis in shown)}, which `{statement.name.name}` does not list",
-        statement.value.span,
+        _widest_part(value, missing).span,
         f"only the axes of `{statement.name.name}`: {', '.join(f'`{names.get(axis, axis)}`' for axis in listed) or 'none'}",
         f"also {', '.join(f'`{axis}`' for axis in shown)}",
         f"add the {word} to the list, or reduce: sum[{', '.join(shown)}](...)"
         if ELLIPSIS not in shown
         else "begin the list with `...`",
     )
+
+
+def _widest_part(value: Expr, missing: list[str]) -> Expr:
+    """The one operand that brings in the axes, however deep; the whole where several do, or where it stands in a call."""
+    while isinstance(value, checked.Apply):
+        varying = [part for part in value.arguments if any(axis in part.axes for axis in missing)]
+        if len(varying) != 1 or not value.span.contains(varying[0].span):
+            break
+        value = varying[0]
+    return value
 
 
 def order_is_settled(value: Expr) -> bool:
