@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 COMPILER = ROOT / "compiler"
 # `pipeline` is a module: it runs the stages before it, one after the other.
-STAGES = ("lang", "ir", "passes", "pipeline", "schedule", "codegen", "runtime", "binding")
+STAGES = ("lang", "ir", "passes", "pipeline", "schedule", "codegen", "report", "runtime", "binding")
 WITHOUT_TORCH = STAGES[: STAGES.index("runtime")]
 FOUNDATION = ("errors", "folders", "spans")  # single modules that every stage may use and that use none
 FILES = sorted(COMPILER.rglob("*.py"))
@@ -81,6 +81,9 @@ def test_imports_run_forward_only(path: Path) -> None:
         ("pipeline.py", "from .codegen import cpp", True),
         ("passes/fuse.py", "from ..pipeline import forward_graph", True),
         ("binding/call.py", "from ..pipeline import forward_graph", False),
+        ("binding/call.py", "from ..report import Report", False),
+        ("codegen/cpp.py", "from ..report import Report", True),
+        ("report/plan.py", "from ..binding import module", True),
         ("commands/doctor.py", "from ..binding import module", False),
     ],
 )

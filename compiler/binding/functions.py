@@ -32,6 +32,7 @@ from .interface import Interface, spec_from_json, spec_json
 
 if TYPE_CHECKING:
     from ..ir.graph import Graph
+    from ..schedule.steps import Schedule
 
 Mask = tuple[bool, ...]
 # Prepared calls kept by one function: many more shapes than a training run meets, few enough to forget all at once.
@@ -66,6 +67,10 @@ class Source(Protocol):
 
     def executable(self, function: Function, signature: Signature) -> Executable:
         """The executable of a function for a signature. Errors: TargetError."""
+        ...
+
+    def stages(self, function: Function, signature: Signature) -> tuple[Graph | None, Schedule | None]:
+        """The graph and the plan of a program that there is; None where programs are all there is."""
         ...
 
     def used(self, function: Function) -> Mask:

@@ -138,10 +138,10 @@ class Layer:
         return self._program_source(self._derived(direction))
 
     def report(self) -> str:
-        """What was decided: sizes, programs made so far with their plans and approximations, and the errors of fits."""
+        """The text of `lamina inspect FILE report`, of the programs made so far: sizes, kernels, approximations, errors of fits."""
         from .reporting import report
 
-        return report(self)
+        return str(report(self))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a folder that `lamina.load` reads without compiler or toolchain.

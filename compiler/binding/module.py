@@ -17,7 +17,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_lazy
 
 from ..errors import ArgumentError
-from ..ir.graph import TensorSpec
+from ..ir.graph import TensorSpec, entry_length
 from ..ir.lengths import evaluate, solve_lengths, symbols
 from ..lang.checked import ELLIPSIS
 from ..runtime.execute import TORCH_DTYPES
@@ -127,6 +127,11 @@ def make(layer: Layer, lengths: Mapping[str, int], device: torch.device | str | 
     if dtype is not None and not (dtype.is_floating_point and dtype in TORCH_DTYPES.values()):
         raise ArgumentError(f"dtype: expected torch.float32, float64, bfloat16 or float16, found {dtype}")
     layer, given = layer._with_lengths(lengths)
+    for length, (name, count) in _listed(layer).items():
+        if given.setdefault(length, count) != count:
+            raise ArgumentError(
+                f"{name}: its list of initial values has {count} numbers, so {length} = {count}; found {given[length]}"
+            )
     shapes = [_shape(layer, spec, given) for spec in _stored(layer)]
     lazy = any(shape is None for shape in shapes)
     made: LayerModule = _class(layer.inputs, lazy)(layer, given, device, dtype)
@@ -170,6 +175,19 @@ def _dtype(spec: TensorSpec, dtype: torch.dtype | None) -> torch.dtype:
 
 def _initialiser(layer: Layer, name: str) -> Initialiser:
     return next(initialiser for initialiser in layer._initial if initialiser.name == name)
+
+
+def _listed(layer: Layer) -> dict[str, tuple[str, int]]:
+    """The lengths that lists of initial values tell: of each, the tensor's name and how many numbers its list has."""
+    lengths = layer._interface.graph.axis_lengths
+    told: dict[str, tuple[str, int]] = {}
+    for spec in _stored(layer):
+        initialiser = _initialiser(layer, spec.name)
+        if initialiser.kind == "values":
+            length = entry_length(spec.entries[-1], lengths)  # a list runs along the last axis
+            if length.is_Symbol:
+                told.setdefault(length.name, (spec.name, len(initialiser.values)))
+    return told
 
 
 def _symbol_values(layer: Layer, lengths: Mapping[str, int]) -> dict[str, int]:

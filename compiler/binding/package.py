@@ -210,6 +210,9 @@ class PackageSource:
                 return made.program
         raise self._missing(function, signature)
 
+    def stages(self, function: Function, signature: Signature) -> tuple[None, None]:
+        return None, None
+
     def executable(self, function: Function, signature: Signature) -> Executable:
         exact = self._exact(function.path, signature)
         if exact is not None:

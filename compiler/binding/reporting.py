@@ -1,51 +1,48 @@
-"""The report of a layer.
+"""The report of a layer: that of `lamina inspect FILE report`, of the programs made so far.
 
-In: a layer. Out: text: what it takes and gives, the fits of its parameters, the programs made so far. Holds: nothing is
-compiled for it.
+In: a layer. Out: `Report`. Holds: nothing is compiled for it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..ir.lengths import entry_text
-from ..ir.tensors import TensorSpec
-from ..schedule.program import Signature
+from ..report import CompiledProgram, Fit, Report, build_report, licences_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .initial import Initialiser
     from .layer import Layer
 
 
-def report(layer: Layer) -> str:
-    """The report, a heading and its lines for each subject."""
-    interface = layer._interface
-    lengths = interface.graph.axis_lengths
-
-    def declared(spec: TensorSpec) -> str:
-        return f"  {spec.role:6} {spec.name}[{', '.join(entry_text(entry, lengths) for entry in spec.entries)}]: {spec.dtype}"
-
-    lines = [f"layer {layer.name}", f"operators lamina::{layer._operators.name}_fwd, lamina::{layer._operators.name}_bwd"]
-    lines += [declared(spec) for spec in (*interface.inputs, *interface.outputs)]
-    lines += [f"  require {condition.text}" for condition in interface.conditions]
-    fitted = [each for each in layer._initial if each.fit is not None]
-    if fitted and fitted[0].fit is not None:
-        solution = fitted[0].fit.solution
-        names = ", ".join(each.name for each in fitted)
-        lines.append(
-            f"fit of {names}: {solution['function']} on [{solution['low']:g}, {solution['high']:g}], "
-            f"largest error found {solution['error']:.3g}"
-        )
-    for made in layer._functions.source.made:
-        lines.append(f"{made.program.direction} ({made.program.target}; {_text(made.signature)})")
-        for title, text in made.program.report:
-            lines += [f"  {title}: {text}" if "\n" not in text else f"  {title}:\n    " + text.replace("\n", "\n    ")]
-    if not layer._functions.source.made:
-        lines.append("no program made yet: one is at the first call of each signature")
-    return "\n".join(lines) + "\n"
+def report(layer: Layer) -> Report:
+    """What was decided for the layer, and for the programs that its calls have needed."""
+    functions = layer._functions
+    root = functions.root
+    every = [root, *root.known(), *(each for _, pair in root.known_training() for each in pair)]
+    known = {function.path: function for function in every}
+    made = []
+    for each in functions.source.made:
+        function = known.get(each.path)  # a saved program's need not have been asked for
+        graph, plan = (None, None) if function is None else functions.source.stages(function, each.signature)
+        made.append(CompiledProgram(each.program, each.signature, graph, plan))
+    return build_report(
+        layer._interface.graph,
+        layer.text,
+        made,
+        sizes=layer.sizes,
+        requirements=[condition.text for condition in layer._interface.conditions],
+        licences=licences_of(layer.text),
+        fit=fit_of(layer._initial),
+    )
 
 
-def _text(signature: Signature) -> str:
-    tensors = [
-        f"{entry.name} {entry.dtype}{'' if entry.layout == 'contiguous' else ' ' + entry.layout}" for entry in signature.inputs
-    ]
-    return ", ".join(tensors)
+def fit_of(initialisers: Sequence[Initialiser]) -> Fit | None:
+    """What the parameters that are fitted together reach; None where none is fitted."""
+    fitted = [each for each in initialisers if each.fit is not None]
+    if not fitted or fitted[0].fit is None:
+        return None
+    solution = fitted[0].fit.solution
+    names = tuple(each.name for each in fitted)
+    return Fit(names, solution["function"], solution["low"], solution["high"], solution["error"])

@@ -17,11 +17,13 @@ from ..ir.tensors import TensorSpec
 from ..runtime.execute import Executable, ReferenceExecutable
 from ..runtime.program import NativeExecutable
 from ..schedule.program import Program, Signature
+from ..schedule.shapes import label
 from .functions import Function, Made, Mask, digits, mask
 from .store import Store
 
 if TYPE_CHECKING:
     from ..ir.graph import Graph
+    from ..schedule.steps import Schedule
 
 _DIRECTIONS = ("forward", "backward", "double_backward")
 
@@ -108,13 +110,20 @@ class CompiledSource:
         from ..runtime import native
 
         program = self.program(function, signature)
-        return NativeExecutable(program, native.library(program.source, _label(program)))
+        return NativeExecutable(program, native.library(program.source, label(program)))
+
+    def stages(self, function: Function, signature: Signature) -> tuple[Graph, Schedule]:
+        from ..passes.pipeline import finish
+        from ..schedule.partition import schedule
+
+        graph = _specialised(self.graph(function), function, signature)
+        return graph, schedule(finish(graph), _of(graph, signature))
 
     def artefact(self, program: Program) -> Path:
         """The shared object of a program."""
         from ..runtime.build import build
 
-        return build(program.source, name=_label(program))
+        return build(program.source, name=label(program))
 
     def used(self, function: Function) -> Mask:
         known = None if self.store is None else self.store.get("used", function.path)
@@ -159,10 +168,6 @@ class CompiledSource:
         self._graphs[first.path] = _renamed(forward, first)
         self._graphs[second.path] = _renamed(backward, second)
         return first, second
-
-
-def _label(program: Program) -> str:
-    return f"{program.name} {program.direction}"
 
 
 def _training_mask(path: str) -> Mask:

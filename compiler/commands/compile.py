@@ -18,8 +18,7 @@ from .output import JsonOption, print_json
 from .specification import FileArgument, LayerOption, SizesOption, load_checked, parse_sizes
 
 if TYPE_CHECKING:
-    from ..lang.checked import CheckedLayer
-    from ..report import Fit, Report
+    from ..report import Report
     from ..report.stages import Stages
 
 TARGETS = ("cpp",)
@@ -77,6 +76,8 @@ def assemble(file: str, layer: str | None, sizes: dict[str, int], dtype: str) ->
     Errors: SpecError, ArgumentError; TargetError where the forward pass cannot be compiled. A backward pass that cannot be is
     listed as missing in the report.
     """
+    from ..binding.initial import initialisers
+    from ..binding.reporting import fit_of
     from ..pipeline import layer_graph
     from ..report import CompiledProgram, build_report
     from ..report.stages import has_gradients, inputs_first, stages, training_stages
@@ -100,28 +101,17 @@ def assemble(file: str, layer: str | None, sizes: dict[str, int], dtype: str) ->
         sizes=dict(checked.sizes),
         requirements=[each.text for each in checked.requirements],
         licences=checked.accuracies,
-        fit=_fit(checked),
+        fit=fit_of(initialisers(checked)),
         missing=missing,
     )
     return report, tuple(compiled)
 
 
-def _fit(checked: CheckedLayer) -> Fit | None:
-    from ..binding.initial import initialisers
-    from ..report import Fit
-
-    fitted = [each for each in initialisers(checked) if each.fit is not None]
-    if not fitted or fitted[0].fit is None:
-        return None
-    solution = fitted[0].fit.solution
-    names = tuple(each.name for each in fitted)
-    return Fit(names, solution["function"], solution["low"], solution["high"], solution["error"])
-
-
 def _build(stage: Stages) -> Path:
     from ..runtime.build import build
+    from ..schedule.shapes import label
 
-    return build(stage.program.source, name=f"{stage.program.name} {stage.program.direction}")
+    return build(stage.program.source, name=label(stage.program))
 
 
 def _write(folder: Path, report: Report, compiled: tuple[Stages, ...], artefacts: list[Path]) -> list[str]:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from ..codegen.accuracy import ACCURACY
 from ..ir.graph import Graph, TensorSpec
 from ..ir.lengths import entry_text
 from ..ir.scalar_ops import SCALAR_OPS
 from ..lang.checked import Accuracy
 from ..passes.recognize import nominal, nominal_length
 from ..schedule.program import Argument, Program, Signature
+from ..schedule.shapes import shape_texts
 from ..schedule.steps import Schedule
 from .plan import kernels
 from .record import Fit, Function, Kernel, Licence, ProgramReport, Report, StoredTensor
@@ -123,8 +123,7 @@ def _told(program: Program) -> tuple[Kernel, ...]:
 
 def _argument(argument: Argument) -> StoredTensor:
     saved = argument.name.removeprefix(_SAVED).isdigit() and argument.name.startswith(_SAVED)
-    shape = tuple(text.replace("n['", "").replace("']", "").replace(" * ", "*") for text in argument.shape)
-    return StoredTensor(argument.name, "saved" if saved else argument.role, shape, argument.dtype)
+    return StoredTensor(argument.name, "saved" if saved else argument.role, shape_texts(argument), argument.dtype)
 
 
 def moved_bytes(program: Program, lengths: Mapping[str, int]) -> int:
@@ -139,6 +138,8 @@ def _elements(argument: Argument, points: Mapping[str, int]) -> int:
 
 def _functions(graph: Graph, compute: str) -> tuple[Function, ...]:
     """The functions called that are not exact, by name."""
+    from ..codegen.accuracy import ACCURACY
+
     called = {node.op for node in graph.nodes} & set(ACCURACY)
     return tuple(Function(name, ACCURACY[name][compute]) for name in sorted(called) if ACCURACY[name][compute] > 0)
 

@@ -49,7 +49,15 @@ def test_what_a_layer_shows() -> None:
     with pytest.raises(lamina.ArgumentError, match="direction: expected one of"):
         layer.graph(direction="sideways")
     report = layer.report()
-    assert report.startswith("layer row_norm\n") and "param  g[C]: float" in report
+    assert report.startswith("layer row_norm\n") and "param     g[C]: float" in report
+
+
+@needs_generator
+def test_programs_of_a_training_step_are_named_by_their_part() -> None:
+    layer = lamina.compile("layer f { in x[B, C]  out y[B, C] = exp(x) / sum[C](exp(x)) }")
+    x = torch.randn(2, 3, requires_grad=True)
+    layer(x).sum().backward()
+    assert [made.program.direction for made in layer._functions.source.made] == ["training_forward", "training_backward"]
 
 
 @needs_generator
@@ -59,7 +67,7 @@ def test_source_is_that_of_the_last_call() -> None:
     assert "f" in before and layer.source(direction="backward") != before
     layer(torch.ones(3, dtype=torch.float64))
     assert layer.source() != before and layer.source() == layer.source(target="cpp")
-    assert "forward (cpp; x f64)" in layer.report()
+    assert "forward (cpp, reals computed in f64)\n  reads     x[N]: f64\n" in layer.report()
 
 
 @pytest.mark.parametrize("target", TARGETS)

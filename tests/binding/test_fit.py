@@ -27,7 +27,7 @@ def test_error_reached(function: str, bound: float) -> None:
     module.requires_grad_(False)
     error = (module(x[:, None].expand(-1, 8)) - getattr(torch.nn.functional, function)(x)[:, None]).abs().max()
     assert float(error) <= bound
-    assert "largest error found" in layer.report() and f"fit of a, b: {function} on [-3, 3]" in layer.report()
+    assert "largest error found" in layer.report() and f"a, b: {function} on [-3, 3]" in layer.report()
 
 
 def test_remembered_and_the_same_again(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:

@@ -166,3 +166,27 @@ def test_every_example_has_a_module() -> None:
         module = layer_of(name).module(**lengths)
         module(*arguments(name, torch.float32)[:inputs])
         assert not module.lengths or all(isinstance(length, int) for length in module.lengths.values())
+
+
+LISTS = """
+layer inner { in x[B]  param k[K] = [1, 2, 3]  out y[B] = sum[i < K](k[i] * x^i) }
+layer outer { in x[B]  let h[B] = inner(x)  out y[B] = h }
+layer along { in x[B, C]  param a[C] = [1, 2]  out y[B, C] = a * x }
+"""
+
+
+@pytest.mark.parametrize("name", ["inner", "outer"])
+def test_a_list_of_initial_values_tells_the_length(name: str) -> None:
+    module = lamina.compile(LISTS, layer=name, target="reference").module()
+    assert [tuple(each.shape) for each in module.parameters()] == [(3,)]
+    x = torch.randn(4)
+    torch.testing.assert_close(module(x), 1 + 2 * x + 3 * x**2)
+
+
+def test_a_list_and_another_length() -> None:
+    layer = lamina.compile(LISTS, layer="along", target="reference")
+    assert layer.module().a.tolist() == [1.0, 2.0]
+    with pytest.raises(lamina.ArgumentError, match="a: its list of initial values has 2 numbers, so C = 2; found 5"):
+        layer.module(C=5)
+    with pytest.raises(lamina.ArgumentError, match=r"dimension 1 must be C = 2, found 5|dimension 0 must be C = 5, found 2"):
+        layer.module()(torch.randn(3, 5))

@@ -6,6 +6,7 @@ from typing import Any
 
 import lamina
 import pytest
+import torch
 from lamina.ir.text import parse
 
 
@@ -95,3 +96,21 @@ def test_ops(lamina_cli: Any) -> None:
     assert entries["linear"]["sizes"] == {"O": None}
     code, out, _ = lamina_cli("ops")
     assert code == 0 and "group_rational(G = 8, M = 5, N = 4)\n" in out and f"{len(entries)} layers" in out
+
+
+def test_the_report_of_a_layer_is_the_same_after_a_training_step(lamina_cli: Any) -> None:
+    layer = lamina.compile("softmax")
+    x = torch.randn(3, 5, requires_grad=True)
+    layer(x).backward(torch.randn(3, 5))
+    after = layer.report()
+    layer(x.detach())  # inspect lists the forward pass first, then what training runs instead
+    forward = layer.report()[len(after) :]
+    head, programs = after.split("\nforward, in training", 1)
+    assert shown(lamina_cli, "softmax", "report") == f"{head}{forward}\nforward, in training{programs}"
+
+
+def test_the_cache_lists_tensors_with_shapes_and_dtypes(lamina_cli: Any) -> None:
+    lamina.compile("group_rational_b", sizes={"G": 3})(torch.randn(2, 6).double(), torch.randn(3, 6), torch.randn(3, 4))
+    code, out, _ = lamina_cli("cache", "ls")
+    assert code == 0
+    assert "group_rational_b forward: x[..., 3*C] f64, a[3, 6] f32, b[3, 4] f32" in " ".join(out.split())

@@ -83,6 +83,7 @@ def test_a_rounded_length_is_never_guessed():
             r"y: the dimensions of \.\.\. must be \(2, 3\), as in x",
         ),
         ({"L": None, "M": None}, {"x": "L"}, {"x": (2,)}, "the length M cannot be told"),
+        ({"a.0": 4}, {"a": "a.0"}, {"a": (3,)}, r"a: dimension 0 must be 4, found 3"),
         ({"K": 0, "C": None}, {"x": "K*C"}, {"x": (3,)}, r"x: dimension 0 must be K\*C = 0, found 3"),
     ],
 )
