@@ -22,6 +22,7 @@ from .lengths import Lengths, evaluate, solve_lengths
 from .ops import dtype_kind
 from .outside import outside_message
 from .scalar_ops import SCALAR_OPS
+from .scans import bodies_of, free_running_values, initials_of
 from .stored import AffinePositions, Array, OutsideError, Positions, align
 
 DTYPES: dict[Kind, type] = {"bool": numpy.bool_, "int": numpy.int64, "real": numpy.float64, "complex": numpy.complex128}
@@ -95,7 +96,7 @@ class _Interpreter:
         }
         self.factors: dict[int, tuple[int, ...]] = {}
         self.needed = self._needed()
-        self.free = free_running_values(graph)
+        self.free = free_running_values(graph.nodes)
 
     def _entry_size(self, axes: Sequence[str]) -> int:
         size = 1
@@ -303,7 +304,7 @@ class _Interpreter:
     def _scan(self, number: int, frame: _Frame) -> Array:
         node = self.graph.nodes[number]
         axis, names, chosen = node.attribute("axis"), node.attribute("names"), node.attribute("result")
-        initials, bodies = node.operands[: len(names)], node.operands[len(names) :]
+        initials, bodies = initials_of(node), bodies_of(node)
         steps = self.sizes[axis]
         own = frozenset(names)
         block = [k for k in self._inside(number) if own & self.free[k] and self.free[k] <= self.free[number] | own]
@@ -377,22 +378,6 @@ def _is_large_window(value: Array) -> bool:
         sum((length - 1) * abs(stride) for length, stride in zip(value.shape, value.strides, strict=True)) // value.itemsize + 1
     )
     return value.size > max(_LARGEST_COPY, 4 * extent)
-
-
-def free_running_values(graph: Graph) -> tuple[frozenset[str], ...]:
-    """For each node the running values it depends on whose scan it lies within."""
-    free: list[frozenset[str]] = []
-    for node in graph.nodes:
-        if node.op == "carried":
-            free.append(frozenset((node.attribute("name"),)))
-        elif node.op == "scan":
-            names = node.attribute("names")
-            initials, bodies = node.operands[: len(names)], node.operands[len(names) :]
-            inside = frozenset().union(*(free[body] for body in bodies))
-            free.append((inside - frozenset(names)).union(*(free[initial] for initial in initials)))
-        else:
-            free.append(frozenset().union(*(free[operand] for operand in node.operands)))
-    return tuple(free)
 
 
 def _index_text(index: Affine | GatherSlot) -> str:

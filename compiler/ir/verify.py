@@ -17,9 +17,9 @@ import sympy
 
 from ..lang.checked import Entry
 from .graph import LEVELS, Affine, Builder, GatherSlot, Graph, Node, TensorSpec, whole_index
-from .interpret import free_running_values
 from .ops import REDUCTIONS, TRANSFORMS, dtype_kind, result_type, widest
 from .scalar_ops import SCALAR_OPS
+from .scans import bodies_of, free_running_values, initials_of
 
 
 class VerificationError(AssertionError):
@@ -139,7 +139,7 @@ def verify(graph: Graph) -> None:
         if reason is not None:
             raise VerificationError(graph, number, reason)
         types.nodes.append(node)
-    free = free_running_values(graph)
+    free = free_running_values(graph.nodes)
     for number, node in enumerate(graph.nodes):
         reason = _scan_fault(graph, free, node)
         if reason is not None:
@@ -239,7 +239,7 @@ def _scan_fault(graph: Graph, free: tuple[frozenset[str], ...], node: Node) -> s
     if node.op != "scan":
         return None
     axis, names = node.attribute("axis"), node.attribute("names")
-    initials, bodies = node.operands[: len(names)], node.operands[len(names) :]
+    initials, bodies = initials_of(node), bodies_of(node)
     if any(axis in graph.nodes[initial].axes for initial in initials):
         return f"its initial value varies along {axis}"
     inside = set(bodies)

@@ -17,12 +17,15 @@ import sympy
 
 from ..ir.graph import Affine, Builder, Graph, Node, Output, TensorSpec, whole_index
 from ..ir.scalar_ops import SCALAR_OPS
+from ..ir.scans import bodies_of, free_running_values, initials_of, same_recurrence
 from ..ir.tensors import gradient_name
 from ..lang.checked import Entry
 from .invariance import outputs_invariant
+from .scan_adjoint import adjoint, move_to_earlier_values, paths, running_nodes, spread
 from .simplify import constant, simplify
 from .substitute import copy_into, is_simple, renamed_axis, substitute
 
+_DIFFERENTIABLE = ("real", "complex")
 LONGEST_WRITTEN_OUT = 64  # positions of a short dimension that a partial read is taken apart into
 
 
@@ -48,9 +51,13 @@ class _Reverse:
         self.given = tuple(out for out in graph.outputs if out.spec.name in names and _floating(out.spec.dtype))
         cotangents = [TensorSpec(gradient_name(o.spec.name), "cotangent", o.spec.entries, o.spec.dtype) for o in self.given]
         self.builder = Builder(graph.name, graph.axes, (*graph.inputs, *cotangents), simplify)
+        self.scan_axes = {
+            name: node.attribute("axis") for node in graph.nodes if node.op == "scan" for name in node.attribute("names")
+        }
+        self.free = free_running_values(graph.nodes)
         self.contributions: dict[int, list[int]] = {}
         self.sliced: dict[tuple[int, str], dict[int, list[int]]] = {}
-        self.reads: dict[str, list[tuple[Node, tuple[int, ...], int]]] = {name: [] for name in wanted}
+        self.reads: dict[str, list[tuple[Node, tuple[int, ...], int, tuple[str, ...]]]] = {name: [] for name in wanted}
 
     def run(self) -> Graph:
         b = self.builder
@@ -61,9 +68,7 @@ class _Reverse:
             node = self.graph.nodes[out.node]
             listed = [axis for entry in out.spec.entries for axis in entry.axes]
             self._contribute(out.node, self._sum_to(cotangent, listed, node.axes))
-        for old in reversed(range(len(self.graph.nodes))):
-            if old in reaching:
-                self._visit(old, numbers)
+        self._sweep(reaching, numbers)
         outputs = [self._gradient(name) for name in self.wanted]
         if self.keep_outputs:
             outputs = [Output(out.spec, numbers[out.node]) for out in self.graph.outputs] + outputs
@@ -76,9 +81,19 @@ class _Reverse:
             if node.op == "input":
                 if node.attribute("name") in self.wanted:
                     depends.add(number)
-            elif node.kind in ("real", "complex") and any(operand in depends for operand in node.operands):
+            elif node.kind in _DIFFERENTIABLE and any(operand in depends for operand in node.operands):
                 depends.add(number)
         return depends
+
+    def _sweep(self, reaching: set[int], numbers: dict[int, int]) -> None:
+        """Visits the nodes of `reaching`, the last one first."""
+        for old in sorted(reaching, reverse=True):
+            self._visit(old, numbers)
+
+    def _axes(self, old: int) -> tuple[str, ...]:
+        """The axes that a node's cotangent may have: its own and, within a scan's body, the scan's: it varies by step."""
+        own = self.graph.nodes[old].axes
+        return self.builder.sorted_axes({*own, *(self.scan_axes[name] for name in self.free[old])}) if self.free[old] else own
 
     def _contribute(self, old: int, cotangent: int | None) -> None:
         if cotangent is not None and constant(self.builder, cotangent) != 0:
@@ -92,6 +107,9 @@ class _Reverse:
                 zero = self.builder.const(0.0)
                 values = [_add_masked(self.builder, positions[k]) if k in positions else zero for k in range(length)]
                 self._contribute(old, self.builder.add("stack", values, axis=axis))
+        if node.op == "scan":
+            self._scan(old, node, numbers)
+            return
         if not self.contributions.get(old):
             return
         cotangent = _add_masked(self.builder, self.contributions[old])
@@ -103,16 +121,16 @@ class _Reverse:
             for slot in (0, 1):
                 other = numbers[node.operands[1 - slot]]
                 share = self.builder.add("mul", (cotangent, other))
-                axes = (*node.axes, *node.attribute("over"))
-                self._contribute(node.operands[slot], self._sum_to(share, axes, self.graph.nodes[node.operands[slot]].axes))
+                axes = (*self._axes(old), *node.attribute("over"))
+                self._contribute(node.operands[slot], self._sum_to(share, axes, self._axes(node.operands[slot])))
         elif node.op == "stack":
             axis = node.attribute("axis")
             for position, operand in enumerate(node.operands):
                 share = cotangent
                 if axis in self.builder.nodes[cotangent].axes:
                     share = self._slice(cotangent, axis, position)
-                outer = [a for a in node.axes if a != axis]
-                self._contribute(operand, self._sum_to(share, outer, self.graph.nodes[operand].axes))
+                outer = [a for a in self._axes(old) if a != axis]
+                self._contribute(operand, self._sum_to(share, outer, self._axes(operand)))
         elif node.op == "slice":
             positions = self.sliced.setdefault((node.operands[0], node.attribute("axis")), {})
             positions.setdefault(node.attribute("position"), []).append(cotangent)
@@ -120,10 +138,10 @@ class _Reverse:
             source = self.graph.nodes[node.operands[0]]
             gathers = tuple(numbers[o] for o in node.operands[1:])
             if source.op == "input":
-                self.reads[source.attribute("name")].append((node, gathers, cotangent))
+                self.reads[source.attribute("name")].append((node, gathers, cotangent, self._axes(old)))
             else:  # a view: what it lays out has a gradient of its own
                 entries = source.attribute("entries")
-                share = self._transposed_read(node, gathers, entries, cotangent)
+                share = self._transposed_read(node, gathers, entries, cotangent, self._axes(old))
                 own = [axis for entry in entries for axis in entry.axes]
                 self._contribute(source.operands[0], self._sum_to(share, own, self.graph.nodes[source.operands[0]].axes))
         elif node.op == "scatter":
@@ -166,13 +184,13 @@ class _Reverse:
         except ValueError as error:
             raise NotDifferentiable(f"{node.op}: {error}") from error
         for operand, share in zip(node.operands, shares, strict=True):
-            if share is None or self.graph.nodes[operand].kind not in ("real", "complex"):
+            if share is None or self.graph.nodes[operand].kind not in _DIFFERENTIABLE:
                 continue
             if self.graph.nodes[operand].kind == "real" and b.nodes[share].kind == "complex":
                 share = b.add("re", (share,))
             for condition, taken in reversed(choices):
                 share = b.add("select", (condition, share, zero) if taken else (condition, zero, share))
-            self._contribute(operand, self._sum_to(share, node.axes, self.graph.nodes[operand].axes))
+            self._contribute(operand, self._sum_to(share, self._axes(old), self._axes(operand)))
 
     def _reduce(self, old: int, node: Node, numbers: dict[int, int], cotangent: int) -> None:
         b = self.builder
@@ -201,22 +219,56 @@ class _Reverse:
             rest = b.reduce("prod", b.add("select", (same, b.const(1.0), others)), tuple(renames.values()))
             self._contribute(operand, b.add("mul", (cotangent, rest)))
 
+    def _scan(self, old: int, node: Node, numbers: dict[int, int]) -> None:
+        """The recurrence of which `old` is the first node: by now all its results have their cotangents."""
+        graph = self.graph
+        members = [n for n, other in enumerate(graph.nodes) if same_recurrence(node, other) and other.kind in _DIFFERENTIABLE]
+        given = [number for number in members if self.contributions.get(number)]
+        if old != members[0] or not given:
+            return
+        cotangents = {graph.nodes[n].attribute("result"): _add_masked(self.builder, self.contributions[n]) for n in given}
+        try:
+            move_to_earlier_values(self.builder, graph, self.free, node, numbers, numbers[old])
+        except NotImplementedError as error:
+            raise NotDifferentiable(f"a scan of {error}") from error
+        axis = node.attribute("axis")
+        running = {p: n for p, n in running_nodes(graph, node).items() if graph.nodes[n].kind in _DIFFERENTIABLE}
+        axes = {p: tuple(each for each in self._axes(n) if each != axis) for p, n in running.items()}
+        within, reaches = paths(graph, node, running)
+
+        def stepwise(seeds: Sequence[tuple[int, int]]) -> dict[int, int]:
+            return self._within_step(seeds, within, list(running.values()), numbers)
+
+        found = adjoint(self.builder, graph, node, running, axes, cotangents, reaches, stepwise)
+        for position, cotangent in found.steps.items():
+            body, initial = bodies_of(node)[position], initials_of(node)[position]
+            whole = tuple(dict.fromkeys((axis, *self._axes(initial), *self._axes(body))))
+            self._contribute(body, self._sum_to(cotangent, whole, self._axes(body)))
+        for position, cotangent in found.initial.items():
+            initial = initials_of(node)[position]
+            if graph.nodes[initial].kind in _DIFFERENTIABLE:
+                self._contribute(initial, self._sum_to(cotangent, axes[position], self._axes(initial)))
+
+    def _within_step(
+        self, seeds: Sequence[tuple[int, int]], within: set[int], running: Sequence[int], numbers: dict[int, int]
+    ) -> dict[int, int]:
+        """Reverse mode within one step: from cotangents of the bodies to those of the running values."""
+        outside = self.contributions, self.sliced
+        self.contributions, self.sliced = {}, {}
+        for body, cotangent in seeds:
+            self._contribute(body, cotangent)
+        self._sweep(within - set(running), numbers)
+        found = {n: _add_masked(self.builder, self.contributions[n]) for n in running if self.contributions.get(n)}
+        self.contributions, self.sliced = outside
+        return found
+
     def _scatter(self, node: Node, numbers: dict[int, int], cotangent: int) -> None:
         """The adjoint of a transposed read is the read, of the cotangent at the entries' axes."""
         b = self.builder
-        view = b.add("view", (self._spread(cotangent, node.axes),), entries=node.attribute("entries"))
+        view = b.add("view", (spread(b, cotangent, node.axes),), entries=node.attribute("entries"))
         indices = tuple(numbers[operand] for operand in node.operands[1:])
         share = b.add("read", (view, *indices), indices=node.attribute("indices"), boundary=node.attribute("boundary"))
         self._contribute(node.operands[0], share)
-
-    def _spread(self, value: int, axes: Sequence[str]) -> int:
-        """The value made to vary along every one of the axes (adding zero along those it lacks)."""
-        b = self.builder
-        for axis in axes:
-            if axis not in b.nodes[value].axes:
-                zero = b.add("select", (b.add("ge", (b.add("index", axis=axis), b.const(0))), b.const(0.0), b.const(1.0)))
-                value = b.add("add", (value, zero))
-        return value
 
     def _sum_to(self, value: int, given: Sequence[str], kept: Sequence[str]) -> int:
         """Sum over the axes of `given` that are not in `kept`; an axis the value lacks counts its length."""
@@ -232,28 +284,30 @@ class _Reverse:
         spec = self.builder.inputs[name]
         terms: list[int] = []
         affine: list[tuple[tuple[Affine, ...], int]] = []
-        for node, gathers, cotangent in self.reads[name]:
+        for node, gathers, cotangent, axes in self.reads[name]:
             indices = node.attribute("indices")
             if node.attribute("boundary") is None and not gathers:
                 parts = self._positions(spec.entries, indices, cotangent)
                 if all(self._transposes(spec.entries, part) for part, _ in parts):
                     affine.extend(parts)
                     continue
-            terms.append(self._transposed_read(node, gathers, spec.entries, cotangent))
+            terms.append(self._transposed_read(node, gathers, spec.entries, cotangent, axes))
         if affine:
             terms.append(self._transposed(spec.entries, affine))
         total = _add_masked(self.builder, terms) if terms else self.builder.const(0.0)
         return Output(TensorSpec(gradient_name(name), "gradient", spec.entries, spec.dtype), total)
 
-    def _transposed_read(self, node: Node, gathers: tuple[int, ...], entries: tuple[Entry, ...], cotangent: int) -> int:
+    def _transposed_read(
+        self, node: Node, gathers: tuple[int, ...], entries: tuple[Entry, ...], cotangent: int, over: tuple[str, ...]
+    ) -> int:
         """The cotangent of a read added up at the positions read, over the entries' axes."""
         attributes = {
             "indices": node.attribute("indices"),
             "boundary": node.attribute("boundary"),
             "entries": entries,
-            "over": node.axes,
+            "over": over,
         }
-        return self.builder.add("scatter", (self._spread(cotangent, node.axes), *gathers), **attributes)
+        return self.builder.add("scatter", (spread(self.builder, cotangent, over), *gathers), **attributes)
 
     def _positions(
         self, entries: Sequence[Entry], indices: tuple[Affine, ...], cotangent: int

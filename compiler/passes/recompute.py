@@ -4,14 +4,15 @@ Before: a forward graph and its backward graph, which computes everything from i
 with further outputs of role "saved", and the backward graph reading them as inputs.
 Why it is legal: a saved value is the value that the backward graph would compute; only where it comes from changes.
 
-How: results of contractions, and of reductions much smaller than what they sum, are never computed twice. Among all ways to make
-them
-available the minimum cut (in bytes) between the inputs and the backward pass is saved; pointwise values between are computed again.
+How: results of contractions and recurrences, and of reductions much smaller than what they sum, are never computed twice. Among all
+ways to make them available the minimum cut (in bytes) between the inputs and the backward pass is saved; pointwise values between
+are computed again.
 """
 
 from __future__ import annotations
 
 from ..ir.graph import Builder, Graph, Node, Output, TensorSpec
+from ..ir.scans import free_running_values
 from ..lang.checked import Entry
 from .recognize import nominal
 from .simplify import simplify
@@ -27,6 +28,9 @@ def split(forward: Graph, backward: Graph) -> tuple[Graph, Graph]:
     own = copy_into(builder, forward)
     back = copy_into(builder, backward)
     primal = set(own.values())
+    # a recurrence that the forward pass runs has every one of its running values there
+    runs = {builder.nodes[number].operands for number in primal if builder.nodes[number].op == "scan"}
+    primal.update(n for n, node in enumerate(builder.nodes) if node.op == "scan" and node.operands in runs)
     wanted = [back[out.node] for out in backward.outputs]
     saved = _choose(builder, primal, wanted)
     if not saved:
@@ -78,7 +82,10 @@ def _choose(builder: Builder, primal: set[int], wanted: list[int]) -> list[int]:
             needed.add(number)
             pending.extend(builder.nodes[number].operands)
     varying = _varying(builder)
+    free = free_running_values(builder.nodes)
     common = primal & needed & varying
+    # what lies within a scan's body has no value outside a step
+    common = {number for number in common if not free[number]}
     kept = {number for number in common if _never_again(builder, number)}
     kept |= _below_extrema(builder, common)
     if not kept:
@@ -150,7 +157,7 @@ def _varying(builder: Builder) -> set[int]:
 
 def _never_again(builder: Builder, number: int) -> bool:
     node = builder.nodes[number]
-    if node.op == "contract":
+    if node.op in ("contract", "scan"):
         return True
     if node.op != "reduce" or node.kind != "real":
         return False

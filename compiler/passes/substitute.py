@@ -14,6 +14,8 @@ import sympy
 
 from ..ir.graph import Affine, Builder, GatherSlot, Graph, Output
 from ..ir.scalar_ops import SCALAR_OPS
+from ..ir.scans import FreeValues
+from ..lang.checked import Entry
 
 Replacements = dict[str, Affine]
 
@@ -82,11 +84,21 @@ def _rebuild(builder: Builder, number: int, replacements: Replacements, memo: di
             )
     elif node.op in ("stack", "slice"):
         return _rebuild_position(builder, number, replacements, memo)
+    elif node.op == "scan" and not FreeValues(builder.nodes).of(number):
+        return _read_at(builder, number, replacements)
     elif node.op in ("view", "scatter", "transform", "scan", "carried"):
         raise NotImplementedError(f"a {node.op} cannot be read at another index yet")
     operands = tuple(substitute(builder, operand, replacements, memo) for operand in node.operands)
     label = node.name if node.op not in ("reduce", "contract") else None
     return builder.add(node.op, operands, label=label, span=node.span, **attributes)
+
+
+def _read_at(builder: Builder, number: int, replacements: Replacements) -> int:
+    """The value read at other indices once it is there as a whole: a recurrence is not run again for each of them."""
+    axes = builder.nodes[number].axes
+    view = builder.add("view", (number,), entries=tuple(Entry((axis,)) for axis in axes))
+    indices = tuple(replacements.get(axis, renamed_axis(axis)) for axis in axes)
+    return builder.add("read", (view,), indices=indices, boundary=None)
 
 
 def _rebuild_position(builder: Builder, number: int, replacements: Replacements, memo: dict[int, int]) -> int:

@@ -9,12 +9,14 @@ Why it is legal: a finite reduction is its terms; a stack holds exactly the valu
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import sympy
 
 from ..ir.graph import Affine, Builder, Graph, Node, Output
 from ..ir.scalar_ops import ORDERED_POLYNOMIALS
+from ..ir.scans import FreeValues
 from .recognize import add_terms, as_contraction
 from .substitute import constant_index, copy_into, push_slice, substitute
 
@@ -23,43 +25,63 @@ LONGEST_UNROLLED_POLYNOMIAL_ORDER = 256
 MOST_UNROLLED_NODES = 20_000
 
 
+@dataclass(frozen=True)
+class _Context:
+    """The axes that tensors are stored along, and the running values that each node of the builder depends on."""
+
+    stored: frozenset[str]
+    free: FreeValues
+
+
 def recognize_and_unroll(graph: Graph, builder: Builder) -> Graph:
     """The pass over a whole graph."""
-    stored = {axis for spec in graph.inputs for entry in spec.entries for axis in entry.axes}
+    stored = frozenset(axis for spec in graph.inputs for entry in spec.entries for axis in entry.axes)
+    context = _Context(stored, FreeValues(builder.nodes))
 
     def hook(b: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
         if node.op == "slice" and b.nodes[operands[0]].op == "reduce":  # a sum that is no contraction
             return push_slice(b, operands[0], node.attribute("axis"), node.attribute("position"), through_sums=True)
         if node.op != "reduce":
             return None
-        return _reduction(b, operands[0], node.attribute("operation"), node.attribute("over"), stored)
+        return _reduction(b, operands[0], node.attribute("operation"), node.attribute("over"), context)
 
     numbers = copy_into(builder, graph, hook)
     return builder.finish((Output(out.spec, numbers[out.node]) for out in graph.outputs), "math")
 
 
-def _reduction(builder: Builder, body: int, operation: str, over: tuple[str, ...], stored: set[str]) -> int:
+def _reduction(builder: Builder, body: int, operation: str, over: tuple[str, ...], context: _Context) -> int:
+    if context.free.of(body):
+        # within a step of a scan: no product of matrices, and a running value has no value at a point
+        try:
+            return _written_out(builder, body, operation, over, context)
+        except NotImplementedError:
+            return builder.reduce(operation, body, over)
     if operation == "sum":
         contraction = as_contraction(builder, body, over)
         if contraction is not None:
-            return _stack_operands(builder, contraction, stored)
+            return _stack_operands(builder, contraction, context)
+    return _written_out(builder, body, operation, over, context)
+
+
+def _written_out(builder: Builder, body: int, operation: str, over: tuple[str, ...], context: _Context) -> int:
+    """The reduction term by term along an index of its own that is short, else as it is."""
     for axis in over:
         length = builder.lengths[axis]
-        if not length.is_Integer or axis in stored:
+        if not length.is_Integer or axis in context.stored:
             continue
         limit = LONGEST_UNROLLED_POLYNOMIAL_ORDER if _has_order(builder, body, axis) else LONGEST_UNROLLED
         if not 0 < int(length) <= limit or len(builder.nodes) > MOST_UNROLLED_NODES:
             continue
         rest = tuple(other for other in over if other != axis)
         terms = [substitute(builder, body, {axis: constant_index(k)}) for k in range(int(length))]
-        return _combine(builder, operation, [_rest(builder, term, operation, rest, stored) for term in terms])
+        return _combine(builder, operation, [_rest(builder, term, operation, rest, context) for term in terms])
     return builder.reduce(operation, body, over)
 
 
-def _rest(builder: Builder, term: int, operation: str, over: tuple[str, ...], stored: set[str]) -> int:
+def _rest(builder: Builder, term: int, operation: str, over: tuple[str, ...], context: _Context) -> int:
     """The term reduced over the remaining axes; along an axis it does not vary on, a sum is a multiple and a product a power."""
     present = tuple(axis for axis in over if axis in builder.nodes[term].axes)
-    value = _reduction(builder, term, operation, present, stored) if present else term
+    value = _reduction(builder, term, operation, present, context) if present else term
     for axis in over:
         if axis not in present and operation in ("sum", "prod"):
             count = builder.add("length", length=builder.lengths[axis])
@@ -98,14 +120,14 @@ def _has_order(builder: Builder, number: int, axis: str) -> bool:
     return _depends(builder, number, axis, lambda n: n.op in ORDERED_POLYNOMIALS and axis in builder.nodes[n.operands[0]].axes)
 
 
-def _stack_operands(builder: Builder, number: int, stored: set[str]) -> int:
+def _stack_operands(builder: Builder, number: int, context: _Context) -> int:
     """Every contraction in the sum `number` with operands that compute from an index written out along it."""
     node = builder.nodes[number]
     if node.op != "contract":
         if node.op in ("add", "sub", "mul", "neg"):
-            return builder.add(node.op, tuple(_stack_operands(builder, operand, stored) for operand in node.operands))
+            return builder.add(node.op, tuple(_stack_operands(builder, operand, context) for operand in node.operands))
         return number
-    operands = tuple(_stacked(builder, operand, stored) for operand in node.operands)
+    operands = tuple(_stacked(builder, operand, context) for operand in node.operands)
     return _without_constants(builder, operands, node.attribute("over"))
 
 
@@ -139,10 +161,10 @@ def _without_constants(builder: Builder, operands: tuple[int, ...], over: tuple[
     return builder.add("contract", operands, over=over)
 
 
-def _stacked(builder: Builder, number: int, stored: set[str]) -> int:
+def _stacked(builder: Builder, number: int, context: _Context) -> int:
     for axis in builder.nodes[number].axes:
         length = builder.lengths[axis]
-        if not length.is_Integer or axis in stored or int(length) > LONGEST_UNROLLED_POLYNOMIAL_ORDER:
+        if not length.is_Integer or axis in context.stored or int(length) > LONGEST_UNROLLED_POLYNOMIAL_ORDER:
             continue
         if _depends(builder, number, axis, lambda n: n.op == "index"):
             values = [substitute(builder, number, {axis: constant_index(k)}) for k in range(int(length))]
