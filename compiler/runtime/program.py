@@ -130,10 +130,8 @@ class NativeExecutable:
 
     def launcher(self, tensors: Sequence[Tensor], bound: Bound) -> tuple[Callable[[], None], list[Tensor]]:
         threads = torch.get_num_threads()
-        outputs = [
-            torch.empty(self.shape(argument, bound), dtype=TORCH_DTYPES[argument.dtype]) for argument in self.output_arguments
-        ]
-        room = [torch.empty(size, dtype=dtype) for size, dtype in self._scratch(bound, threads)]
+        outputs = [_launched(self.shape(argument, bound), TORCH_DTYPES[argument.dtype]) for argument in self.output_arguments]
+        room = [_launched((size,), dtype) for size, dtype in self._scratch(bound, threads)]
         kept = [*tensors, *outputs, *room]
         status = _Status()
         addresses = [tensor.data_ptr() for tensor in kept] + [ctypes.addressof(status)] * bool(self.program.checks)
@@ -145,7 +143,7 @@ class NativeExecutable:
             self._require(status)
 
         # the tensors live as long as the function that runs on their memory
-        run.tensors, run.integers = kept, integers  # type: ignore[attr-defined]
+        run.tensors = kept  # type: ignore[attr-defined]
         return run, outputs
 
 
@@ -155,6 +153,11 @@ def _tensor(layout: tuple[tuple[int, ...], tuple[int, ...], torch.dtype], byte_c
         return pool().tensor(*layout, byte_count)
     shape, strides, dtype = layout
     return torch.empty_strided(shape, strides, dtype=dtype)
+
+
+def _launched(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Memory of a bare launch; tests put guards around it."""
+    return torch.empty(shape, dtype=dtype)
 
 
 def _scratch_tensor(size: int, dtype: torch.dtype) -> Tensor:
