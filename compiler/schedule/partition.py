@@ -23,6 +23,7 @@ from .products import ProductAxes, adjacent_axes, is_window, product_axes, stack
 from .program import Signature
 from .steps import Buffer, CheckStep, Place, ProductStep, Schedule, Step, Store
 from .tiles import tile_loop
+from .windows import padded_operands
 
 
 class NotLowered(Exception):
@@ -51,7 +52,7 @@ class _Partition:
         self.graph = graph
         self.compute = signature.compute
         self.builder = Builder(graph.name, graph.axes, graph.inputs, simplify)
-        numbers = copy_into(self.builder, graph)
+        numbers = copy_into(self.builder, graph, padded_operands)
         self.outputs = tuple(Output(out.spec, numbers[out.node]) for out in graph.outputs)
         lengths = self.builder.lengths
         self.buffers: dict[str, Buffer] = {}

@@ -48,4 +48,40 @@ WINDOWS = {
         {"x": (3, 5, 4), "w": (6, 5, 5)},
         wanted=("w",),
     ),
+    "padded": Case(
+        """layer conv { in x[B, C, H, W] param w[O, C, 3, 5] = 1
+             out y[B, O, H, W] = sum[C, i < 3, j < 5](w[O, C, i, j] * zero(x)[B, C, H + i - 1, W + j - 2]) }""",
+        {"x": (2, 5, 7, 6), "w": (6, 5, 3, 5)},
+        wanted=("w",),
+    ),
+    "padded, strided, dilated": Case(
+        """layer conv { in x[B, C, H, W] param w[O, C, I, J] = 1 axis P = (H + 1) / 2 axis Q = (W + 2) / 3
+             out y[B, O, P, Q] = sum[C, I, J](w * zero(x)[B, C, 2*P + 2*I - 3, 3*Q + J - 1]) }""",
+        {"x": (2, 5, 7, 8), "w": (6, 5, 3, 2)},
+        wanted=("w",),
+    ),
+    "around": Case(
+        """layer conv { in x[B, C, L] param w[O, C, K] = 1
+             out y[B, O, L] = sum[C, K](w * wrap(x)[B, C, L - K]) }""",
+        {"x": (2, 5, 7), "w": (6, 5, 4)},
+        wanted=("w",),
+    ),
+    "clamped": Case(
+        """layer conv { in x[B, C, L] param w[O, C, K] = 1
+             out y[B, O, L] = sum[C, K](w * clamp(x)[B, C, L + 2*K - 3]) }""",
+        {"x": (2, 5, 7), "w": (6, 5, 4)},
+        wanted=("w",),
+    ),
+    "reflected, of a computed value": Case(
+        """layer conv { in x[B, C, L] param w[O, C, K] = 1 let s[B, C, L] = x * x
+             out y[B, O, L] = sum[C, K](w * reflect(s)[B, C, L + K - 2]) }""",
+        {"x": (2, 5, 7), "w": (6, 5, 4)},
+        wanted=("w",),
+    ),
+    "nothing to pad": Case(
+        """layer conv { in x[B, C, L] param w[O, C, K] = 1
+             out y[B, O, L] = sum[C, K](w * wrap(x)[B, C, L - K]) }""",
+        {"x": (2, 5, 0), "w": (6, 5, 4)},
+        wanted=("w",),
+    ),
 }

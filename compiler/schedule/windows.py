@@ -1,0 +1,75 @@
+"""Operands of contractions that reach beyond the ends of a tensor, read from a padded copy instead.
+
+Before: contract(zero(x)[B, C, P + i - 1], w): every element of x is read for many (P, i), each time with a test of where it is.
+After: contract(p[B, C, P + i], w), p[B, C, T] = zero(x)[B, C, T - 1] over all that the index P + i - 1 can be: the tests are made
+once an element, and the product reads p in place.
+Why it is legal: the index takes only values between its bounds, and p holds the read's value at each of them.
+
+Reads outside contractions stay as they are: with few points for each element, the copy would cost more than the tests.
+"""
+
+from __future__ import annotations
+
+import sympy
+
+from ..ir.graph import Affine, Builder, GatherSlot, Node, entry_length, whole_index
+from ..ir.ranges import bounds, can_leave
+from ..lang.checked import Entry, Length
+from ..lang.lengths import at_most
+
+
+def padded_operands(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
+    """The hook of `copy_into` that makes the change."""
+    if node.op != "contract":
+        return None
+    padded = tuple(_padded(builder, operand) for operand in operands)
+    return None if padded == operands else builder.add(node.op, padded, label=node.name, span=node.span, **dict(node.attributes))
+
+
+def _padded(builder: Builder, number: int) -> int:
+    """The same value, read in range; the value itself where it is no read beyond the ends, or one that cannot be laid out so."""
+    node = builder.nodes[number]
+    if node.op != "read" or node.attribute("boundary") is None or len(node.operands) > 1:
+        return number
+    lengths = builder.lengths
+    source = builder.nodes[node.operands[0]]
+    entries = builder.inputs[source.attribute("name")].entries if source.op == "input" else source.attribute("entries")
+    boundary = node.attribute("boundary")
+    inner: list[Affine] = []
+    outer: list[Affine] = []
+    kept: list[Entry] = []
+    for entry, index in zip(entries, node.attribute("indices"), strict=True):
+        assert not isinstance(index, GatherSlot)
+        leaves = can_leave(index, entry_length(entry, lengths), lengths)
+        if not leaves and (len(index.axes) < 2 or index == whole_index(Entry(index.axes), lengths)):
+            inner.append(index)
+            if index.axes:
+                kept.append(Entry(index.axes))
+                outer.append(whole_index(kept[-1], lengths))
+            continue
+        low, high = bounds(index, lengths)
+        stem = index.axes[0] if index.axes else "position"
+        axis = builder.fresh_axis(f"{stem}_padded", _reach(index, low, high, boundary, builder))
+        inner.append(Affine(((axis, sympy.Integer(1)),), low))
+        kept.append(Entry((axis,)))
+        outer.append(Affine(index.terms, sympy.expand(index.offset - low)))
+    listed = [axis for entry in kept for axis in entry.axes]
+    if len(set(listed)) < len(listed) or not listed:
+        return number
+    value = builder.add("read", node.operands, indices=tuple(inner), boundary=boundary)
+    view = builder.add("view", (value,), entries=tuple(kept))
+    return builder.add("read", (view,), label=node.name, span=node.span, indices=tuple(outer), boundary=None)
+
+
+def _reach(index: Affine, low: Length, high: Length, boundary: str, builder: Builder) -> Length:
+    """How many positions lie between the bounds: none where the index runs over an empty axis."""
+    points = sympy.expand(high - low + 1)
+    doubtful = [axis for axis in index.axes if not at_most(1, builder.lengths[axis])]
+    if not doubtful:
+        return points
+    if boundary == "zero":
+        return sympy.Max(0, points)
+    # what stands for an element beyond the ends of an empty dimension is an error, even unused
+    for axis in doubtful:
+        points = points * sympy.Min(1, builder.lengths[axis])
+    return points
