@@ -57,8 +57,11 @@ class Reference:
 
 
 def with_noise(graph: Graph, size: float, seed: int) -> Graph:
-    """The graph with every value that a machine rounds moved, relative to itself, by `size` up or down."""
-    signs = random.Random(seed)
+    """The graph with every value that a machine rounds moved, relative to itself, by up to `size` up or down.
+
+    No two by the same amount: a difference of equal values must not hide what its operands' roundings would do to it.
+    """
+    moves = random.Random(seed)
     builder = Builder(graph.name, graph.axes, graph.inputs)
     numbers: dict[int, int] = {}
     for number, node in enumerate(graph.nodes):
@@ -70,6 +73,6 @@ def with_noise(graph: Graph, size: float, seed: int) -> Graph:
             or (node.op == "reduce" and node.attribute("operation") in _SUMS)
         )
         if rounded:
-            copy = builder.add("mul", (copy, builder.const(1.0 + signs.choice((-1.0, 1.0)) * size)))
+            copy = builder.add("mul", (copy, builder.const(1.0 + moves.choice((-1.0, 1.0)) * moves.uniform(0.5, 1.0) * size)))
         numbers[number] = copy
     return builder.finish([Output(output.spec, numbers[output.node]) for output in graph.outputs], graph.level)

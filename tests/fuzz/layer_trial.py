@@ -62,8 +62,8 @@ class Outcome:
 
 
 def case_of(layer: RandomLayer, orders: int) -> Case:
-    # a polynomial whose order is a reduction's index has no derivative before the reduction is written out
-    expanded = any(f"{family}(d, " in layer.text for family in ORDERED_POLYNOMIALS)
+    # polynomials of an order have derivatives once they are written out
+    expanded = any(f"{family}(" in layer.text for family in ORDERED_POLYNOMIALS)
     dtypes = (layer.dtype,)
     return Case(layer.text, {}, layer="random", orders=orders, dtypes=dtypes, strided=layer.strided, derived_from_math=expanded)
 

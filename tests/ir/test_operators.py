@@ -1,0 +1,95 @@
+"""The language's operators by the interpreter, in value and gradient, against PyTorch and SciPy.
+
+In: the tables of `operators`. Holds: values and gradients agree to a few roundings; an operator whose gradient has no rule yet
+is in `WITHOUT_GRADIENT`, which is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy
+import pytest
+import torch
+from lamina import pipeline
+from lamina.ir.graph import Graph
+from lamina.ir.interpret import interpret
+from lamina.lang.check import load
+from lamina.passes.autodiff import NotDifferentiable
+from operators import Operator, all_operators
+from torch import Tensor
+
+OPERATORS = all_operators()
+TRANSFORMS = ("fft", "dct", "spectr", "convolution theorem", "analytic signal", "low-pass")
+# Operators that have a transform whose derivative has no rule yet.
+WITHOUT_GRADIENT = {name for name in OPERATORS if any(part in name for part in TRANSFORMS)} - {
+    *("dct-I", "dct-III", "dct-IV", "fftshift"),
+}
+
+
+def written(operator: Operator) -> Graph:
+    return pipeline.layer_graph(load(operator.text, "f"))
+
+
+def arrays(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    return {name: tensor.detach().numpy() for name, tensor in tensors.items()}
+
+
+def assert_close(found: Any, expected: Tensor, what: str) -> None:
+    wanted = expected.detach().resolve_conj().numpy()
+    assert found.shape == wanted.shape, what
+    scale = float(numpy.abs(wanted).max(initial=0.0)) if wanted.dtype.kind in "fc" else 0.0
+    numpy.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-11 * max(scale, 1.0), err_msg=what)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_values(name: str) -> None:
+    operator = OPERATORS[name]
+    tensors = operator.tensors()
+    graph = written(operator)
+    found = interpret(graph, arrays(tensors))
+    expected = operator.expected(tensors)
+    assert len(found) == len(expected)
+    for output, wanted in zip(graph.outputs, expected, strict=True):
+        assert_close(found[output.spec.name], wanted, output.spec.name)
+
+
+def gradients(operator: Operator, graph: Graph) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Cotangents by out, and torch's gradients by tensor."""
+    tensors = operator.tensors()
+    floating = {name: t.requires_grad_() for name, t in tensors.items() if t.is_floating_point() or t.is_complex()}
+    results = operator.expected(tensors)
+    generator = torch.Generator().manual_seed(3)
+    cotangents = {
+        output.spec.name: torch.randn(result.shape, dtype=result.dtype, generator=generator)
+        for output, result in zip(graph.outputs, results, strict=True)
+        if result.is_floating_point() or result.is_complex()
+    }
+    given = [(r, cotangents[o.spec.name]) for o, r in zip(graph.outputs, results, strict=True) if o.spec.name in cotangents]
+    found = torch.autograd.grad([r for r, _ in given], list(floating.values()), [c for _, c in given], allow_unused=True)
+    return cotangents, {
+        name: torch.zeros_like(tensor) if gradient is None else gradient
+        for (name, tensor), gradient in zip(floating.items(), found, strict=True)
+    }
+
+
+@pytest.mark.parametrize("name", [name for name, operator in OPERATORS.items() if operator.has_gradient])
+def test_gradients(name: str) -> None:
+    operator = OPERATORS[name]
+    graph = pipeline.forward_graph(load(operator.text, "f"))
+    cotangents, expected = gradients(operator, graph)
+    try:
+        backward = pipeline.backward_graph(graph, list(expected))
+    except NotDifferentiable:
+        assert name in WITHOUT_GRADIENT
+        return
+    assert name not in WITHOUT_GRADIENT
+    given = {**arrays(operator.tensors()), **{f"grad_{out}": tensor.numpy() for out, tensor in cotangents.items()}}
+    found = interpret(backward, given)
+    for tensor, wanted in expected.items():
+        assert_close(found[f"grad_{tensor}"], wanted, tensor)
+
+
+def test_there_are_many() -> None:
+    assert len(OPERATORS) > 120
