@@ -5,10 +5,12 @@ In: a schedule, and for kernels their sources. Out: `CallWriter`, lines of C++ f
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import sympy
 
 from ..lang.checked import Length
-from ..schedule.steps import CheckStep, KernelStep, Place, ProductStep, Schedule, TileLoop
+from ..schedule.steps import CheckStep, KernelStep, Place, ProductStep, ScatterStep, Schedule, TileLoop
 from .access import access
 from .kernel import KernelSource
 from .lengths import cpp_length, identifier
@@ -117,6 +119,18 @@ class CallWriter:
         low, high = (f"{self._address(place)}[0]" if place is not None else "0" for place in (step.low, step.high))
         length = self._use(step.length)
         return f"if (lamina::leaves({self._use(step.points)}, {low}, {high}, {length}, {number}, status)) return;"
+
+    def _points(self, axes: Iterable[str]) -> str:
+        length: Length = sympy.Integer(1)
+        for axis in axes:
+            length = length * self.plan.lengths[axis]
+        return self._use(length)
+
+    def _scatter_call(self, step: ScatterStep) -> str:
+        sizes = [self._points(axes) for axes in (step.outer, step.groups, step.points)]
+        sizes += [self._use(step.rows), self._points(step.inner)]
+        places = [self._address(place) for place in (step.keys, step.values, step.result, step.start, step.order)]
+        return f"lamina::scatter<Real>(threads, {', '.join([*sizes, *places])});"
 
     def _product_call(self, step: ProductStep) -> list[str]:
         given = operands(step)

@@ -76,6 +76,8 @@ def expression(node: Node, operands: Sequence[str], kinds: Sequence[Kind], expon
         work: Kind = KIND_ORDER[max(KIND_ORDER.index(kind) for kind in (*kinds, "int"))]
     elif node.op in ("and", "or", "not"):
         work = "bool"
+    elif record.kind == "int":
+        work = "int"
     elif record.kind == "promote":
         work = node.kind
     else:

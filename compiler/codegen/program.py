@@ -20,7 +20,7 @@ from ..passes.pipeline import finish
 from ..passes.ties import needs_same_bits
 from ..schedule.partition import schedule
 from ..schedule.program import STATUS_WORDS, Argument, Program, Signature
-from ..schedule.steps import CheckStep, KernelStep, ProductStep, Schedule
+from ..schedule.steps import CheckStep, KernelStep, ProductStep, ScatterStep, Schedule
 from .access import passed_strides, stride_variable
 from .calls import WORKSPACE, CallWriter
 from .kernel import KernelSource, kernel_source
@@ -76,7 +76,8 @@ def runtime_text(further: tuple[str, ...], same_bits: bool) -> str:
     return "".join(texts)
 
 
-_STEP_HEADERS: dict[type, str] = {ProductStep: "product.hpp"}  # what a step's call needs beside what every program has
+# what a step's call needs beside what every program has
+STEP_HEADERS: dict[type, str] = {ProductStep: "product.hpp", ScatterStep: "scatter.hpp"}
 
 
 def generate(graph: Graph, signature: Signature, direction: str = "forward") -> Program:
@@ -115,6 +116,8 @@ class _Assembly(CallWriter):
                 calls.append(self._kernel_call(kernel, step, stride))
             elif isinstance(step, ProductStep):
                 calls += self._product_call(step)
+            elif isinstance(step, ScatterStep):
+                calls.append(self._scatter_call(step))
             elif isinstance(step, CheckStep):
                 checks.append(step.text)
                 calls.append(self._check_call(step, len(checks)))
@@ -151,7 +154,7 @@ class _Assembly(CallWriter):
         )
 
     def _further_headers(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(_STEP_HEADERS[type(step)] for step in self.plan.steps if type(step) in _STEP_HEADERS))
+        return tuple(dict.fromkeys(STEP_HEADERS[type(step)] for step in self.plan.steps if type(step) in STEP_HEADERS))
 
     def _integer_names(self) -> list[str]:
         return [name for name in self.lengths if not name.startswith("stride ")]
@@ -241,6 +244,8 @@ class _Assembly(CallWriter):
                 rows.append((step.name, source.text.splitlines()[0].removeprefix("// ")))
             elif isinstance(step, ProductStep):
                 rows.append((step.name, f"matrix product over {'*'.join(step.k)}: {'*'.join(step.m)} x {'*'.join(step.n)}"))
+            elif isinstance(step, ScatterStep):
+                rows.append((step.name, f"values over {'*'.join(step.points)} added up at the rows that their keys name"))
             elif isinstance(step, CheckStep):
                 rows.append((step.name, f"{step.text} must be in 0..{step.length - 1}"))
         rows += [("note", note) for note in self.plan.notes]

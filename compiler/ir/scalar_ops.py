@@ -189,6 +189,13 @@ _define(
 _define("pow", _power, _d_pow, ranges=((0.3, 3.0), (-2.0, 2.0)), kind="promote", floor="real", complex_allowed=True)
 _define("abs", numpy.abs, _unary(lambda b, x, r: b.add("sign", (x,))), kind="promote", floor="int")
 _define("sign", lambda a: numpy.nan_to_num(numpy.sign(a)), _no_gradient, kind="promote", floor="int")
+_define(  # of integers, as large as the second at most and of its sign; 0 where that is 0
+    "remainder",
+    lambda x, y: numpy.remainder(numpy.asarray(x).astype(numpy.int64), numpy.asarray(y).astype(numpy.int64)),
+    _no_gradient,
+    ranges=((-9.0, 9.0), (1.0, 5.0)),
+    kind="int",
+)
 _define("floor", numpy.floor, _no_gradient, kind="promote", floor="int")
 _define("round", numpy.round, _no_gradient, kind="promote", floor="int")
 _define("min", numpy.minimum, _d_extremum("gt"), ranges=_PAIR, kind="promote", floor="int")

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from ..ir.graph import Affine
 from ..ir.text import value_text
 from ..schedule.nest import Nest, plan_nest
-from ..schedule.steps import Buffer, CheckStep, Gathered, KernelStep, Place, ProductStep, Schedule, Step, Store
+from ..schedule.steps import Buffer, CheckStep, Gathered, KernelStep, Place, ProductStep, ScatterStep, Schedule, Step, Store
 from .record import Kernel
 
 
@@ -23,6 +23,8 @@ def kernels(plan: Schedule) -> tuple[Kernel, ...]:
 def _record(plan: Schedule, step: Step) -> Kernel:
     if isinstance(step, KernelStep):
         return _loops(plan, step)
+    if isinstance(step, ScatterStep):
+        return _scatter(step)
     return _check(step) if isinstance(step, CheckStep) else _product(step)
 
 
@@ -96,9 +98,15 @@ def _check(step: CheckStep) -> Kernel:
     return Kernel(step.name, "check", (), 1, (), words)
 
 
+def _scatter(step: ScatterStep) -> Kernel:
+    axes = (*step.outer, *step.groups, *step.points, *step.inner)
+    words = f"{step.result.buffer} = {step.values.buffer} over {_times(step.points)} added up at the rows {step.keys.buffer}"
+    return Kernel(step.name, "scatter", axes, 1, (step.result.buffer,), words)
+
+
 def _step_text(plan: Schedule, step: Step) -> list[str]:
-    if isinstance(step, CheckStep):
-        return [f"{step.name}: {_check(step).summary}"]
+    if isinstance(step, (CheckStep, ScatterStep)):
+        return [f"{step.name}: {_record(plan, step).summary}"]
     return _loops_text(plan, step) if isinstance(step, KernelStep) else _product_text(plan, step)
 
 

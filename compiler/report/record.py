@@ -25,14 +25,14 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A loop nest, a matrix product or a check of indices.
+    """A loop nest, a matrix product, a scatter or a check of indices.
 
     `loops`: its axes, outermost first; `stages`: how often the innermost loops are run; `computes`: the tensors it writes;
     `summary`: all of it in words.
     """
 
     name: str
-    kind: str  # "loops", "product" or "check"
+    kind: str  # "loops", "product", "scatter" or "check"
     loops: tuple[str, ...]
     stages: int
     computes: tuple[str, ...]

@@ -115,14 +115,14 @@ class NativeExecutable:
                 status = _Status()
                 pointers.append(ctypes.addressof(status))
                 function(pack(*pointers), integers, threads)
-                self._require(status)
+                self._require(list(status))
             else:
                 function(pack(*pointers), integers, threads)
             return outputs
 
         return call
 
-    def _require(self, status: ctypes.Array[ctypes.c_int64]) -> None:
+    def _require(self, status: Sequence[int]) -> None:
         """Errors: ArgumentError where the program found an index outside its dimension."""
         number, low, high, length = status
         if number:
@@ -132,15 +132,14 @@ class NativeExecutable:
         threads = torch.get_num_threads()
         outputs = [_launched(self.shape(argument, bound), TORCH_DTYPES[argument.dtype]) for argument in self.output_arguments]
         room = [_launched((size,), dtype) for size, dtype in self._scratch(bound, threads)]
-        kept = [*tensors, *outputs, *room]
-        status = _Status()
-        addresses = [tensor.data_ptr() for tensor in kept] + [ctypes.addressof(status)] * bool(self.program.checks)
-        pointers = struct.pack(f"{len(addresses)}P", *addresses)
+        status = torch.zeros(STATUS_WORDS, dtype=torch.int64)
+        kept = [*tensors, *outputs, *room, *([status] if self.program.checks else ())]
+        pointers = struct.pack(f"{len(kept)}P", *(tensor.data_ptr() for tensor in kept))
         integers, function = self._integers(tensors, bound), self.function
 
         def run() -> None:
             function(pointers, integers, threads)
-            self._require(status)
+            self._require(status.tolist())
 
         # the tensors live as long as the function that runs on their memory
         run.tensors = kept  # type: ignore[attr-defined]

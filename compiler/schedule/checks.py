@@ -53,8 +53,11 @@ def _of_read(builder: Builder, node: Node) -> list[Check]:
             continue
         if boundary is not None and (at_most(1, length) or (isinstance(index, Affine) and not can_leave(index, length, lengths))):
             continue
+        axes = builder.nodes[gathered].axes if gathered is not None else index.axes
+        if boundary is not None and any(lengths[axis] == length for axis in axes):
+            continue  # where the dimension is empty, so are they
         points: Length = sympy.Integer(1)
-        for axis in index.axes if isinstance(index, Affine) else builder.nodes[gathered or 0].axes:
+        for axis in axes:
             points = points * lengths[axis]
         text = outside_text(builder.nodes, node, dimension)
         checks.append(Check(gathered if boundary is None else None, length, points, text))

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import sympy
+
 from ..ir.graph import Affine, Builder, Graph, Output, entry_length, whole_index
 from ..lang.checked import Length
 from ..passes.simplify import simplify
@@ -21,21 +23,23 @@ from .grouping import Grouping
 from .nest import leaf_place
 from .products import ProductAxes, adjacent_axes, is_window, product_axes, stacked_axes, stored_order
 from .program import Signature
-from .steps import Buffer, CheckStep, Place, ProductStep, Schedule, Step, Store
+from .scatters import ScatterPlan, lies_densely, plan_scatter
+from .steps import Buffer, CheckStep, Place, ProductStep, ScatterStep, Schedule, Step, Store
 from .tiles import tile_loop
 from .windows import padded_operands
+
+_FLOATING = ("compute", "f64", "f32", "f16", "bf16")
 
 
 class NotLowered(Exception):
     """An op that no step can compute yet; the message names it."""
 
 
-STORED_OPS = ("contract", "view")  # a node of these ends a phase: what uses it comes in a later one
+STORED_OPS = ("contract", "view", "scatter")  # a node of these ends a phase: what uses it comes in a later one
 
 
 # in the words of whoever wrote the layer
 KERNEL_OPS_REFUSED = {
-    "scatter": "the gradient of a read at a shifted index",
     "transform": "a transform (fft, dct and the like)",
     "scan": "scan",
     "carried": "scan",
@@ -92,6 +96,7 @@ class _Partition:
         phases = self._phases(cone)
         stored = [number for number in cone if self.builder.nodes[number].op in STORED_OPS]
         direct = self._place_products([n for n in stored if self.builder.nodes[n].op == "contract"], stores)
+        direct |= self._place_scatters([n for n in stored if self.builder.nodes[n].op == "scatter"], stores)
         stores = [store for store in stores if store.node not in direct or self.leaves[store.node].buffer != store.place.buffer]
         checks = checks_of(self.builder, cone)
         last = max([phases[store.node] for store in stores] + [0] + [phases[number] for number in stored])
@@ -243,6 +248,25 @@ class _Partition:
             return False
         return all(tuple(axis for axis in order if axis in group) == group for group in (axes.m, axes.n))
 
+    def _place_scatters(self, scatters: list[int], stores: list[Store]) -> set[int]:
+        """Gives every scatter's result a place: an output that it is as it stands, else a temporary. Gives the former."""
+        self.scatters: dict[int, ScatterPlan] = {}
+        direct: set[int] = set()
+        lengths = self.builder.lengths
+        for number in scatters:
+            plan = self.scatters[number] = plan_scatter(self.builder, number)
+            indices = tuple(whole_index(entry, lengths) for entry in plan.entries)
+            for store in stores:
+                buffer = self.buffers[store.place.buffer]
+                if store.node == number and store.place.indices == indices and buffer.dtype in _FLOATING:
+                    self.leaves[number] = store.place
+                    direct.add(number)
+                    break
+            else:
+                dimensions = tuple(entry_length(entry, lengths) for entry in plan.entries)
+                self.leaves[number] = self._buffer(self.builder.nodes[number].name or "scattered", dimensions, indices, "compute")
+        return direct
+
     def _earlier(self, first: tuple[str, ...], second: tuple[str, ...]) -> bool:
         order = list(self.builder.axes)
         return min(order.index(axis) for axis in first) < min(order.index(axis) for axis in second)
@@ -251,6 +275,8 @@ class _Partition:
         """The steps that compute a value of `STORED_OPS`, and the stores of what they need."""
         if self.builder.nodes[number].op == "view":
             return [], self._view(number)
+        if self.builder.nodes[number].op == "scatter":
+            return self._scatter(number)
         return self._product(number)
 
     def _view(self, number: int) -> list[Store]:
@@ -271,6 +297,27 @@ class _Partition:
         if value not in self.leaves and set(axes) == set(self.builder.nodes[value].axes):
             self.grouping.promise(value, place)
         return self._unstacked(value, place, axes)
+
+    def _scatter(self, number: int) -> tuple[list[Step], list[Store]]:
+        """The step of a scatter, and the stores of its keys and, unless they lie so already, its values."""
+        plan = self.scatters[number]
+        value = self.builder.nodes[number].operands[0]
+        lengths = self.builder.lengths
+        stores: list[Store] = []
+        values = leaf_place(self.builder.nodes, self.leaves, value)
+        if values is None or not lies_densely(values, plan.value_axes, self.buffers[values.buffer], lengths):
+            values = self._temporary(self.builder.nodes[value].name or "scattering", plan.value_axes)
+            stores += self._unstacked(value, values, plan.value_axes)
+        keys = self._temporary("keys", plan.key_axes, "i64")
+        stores += self._unstacked(plan.key, keys, plan.key_axes)
+        groups: Length = sympy.Integer(1)
+        for axis in plan.groups:
+            groups = groups * lengths[axis]
+        start = self._buffer("start", (groups, plan.rows + 1), (), "i64")
+        order = self._temporary("order", plan.key_axes, "i64")
+        name = self.builder.nodes[number].name or "scatter"
+        axes = (plan.outer, plan.groups, plan.points, plan.inner)
+        return [ScatterStep(name, number, *axes, plan.rows, keys, values, self.leaves[number], start, order)], stores
 
     def _product(self, number: int) -> tuple[list[Step], list[Store]]:
         """The product step of a contraction, and the stores of the operands that have to be computed for it."""

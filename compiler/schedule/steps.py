@@ -118,7 +118,28 @@ class CheckStep:
     text: str
 
 
-Step = Union[KernelStep, ProductStep, CheckStep]
+@dataclass(frozen=True)
+class ScatterStep:
+    """result[outer, groups, rows, inner] = sums of values[outer, groups, points, inner] at the rows keys[groups, points].
+
+    All three are stored densely, in this order; a key outside 0..rows-1 counts nowhere.
+    """
+
+    name: str
+    node: int
+    outer: tuple[str, ...]
+    groups: tuple[str, ...]
+    points: tuple[str, ...]
+    inner: tuple[str, ...]
+    rows: Length
+    keys: Place
+    values: Place
+    result: Place
+    start: Place
+    order: Place
+
+
+Step = Union[KernelStep, ProductStep, CheckStep, ScatterStep]
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,12 @@ LAMINA_INLINE int64_t floor_divide(int64_t a, int64_t b) {
     return quotient - int64_t((a % b != 0) & ((a < 0) != (b < 0)));
 }
 
+// a - b * floor(a / b), and 0 where b is 0.
+LAMINA_INLINE int64_t remainder(int64_t a, int64_t b) {
+    const int64_t rest = a % (b == 0 ? 1 : b);
+    return (rest != 0) & ((rest < 0) != (b < 0)) ? rest + b : rest;
+}
+
 // The cardinal B-spline of degree P, which lives on 0 <= t < P + 1 and is 0 elsewhere (NaN stays NaN).
 //
 // Cox and de Boor's recurrence N_{j,p} = ((t - j) N_{j,p-1} + (j + p + 1 - t) N_{j+1,p-1}) / p from the indicator functions

@@ -152,7 +152,7 @@ CHECKED = """
 import torch
 from package import layer
 
-t, x = torch.arange(15).reshape(5, 3), torch.ones(4, 2, dtype=torch.int64)
+t, x = torch.arange(15.0).reshape(5, 3), torch.ones(4, 2)
 i = torch.tensor([0, 4, 2, 2])
 assert torch.equal(layer(i, x, t), t[i])
 for wrong in ((i + 1, x), (i, x[:, :1])):
@@ -166,7 +166,7 @@ for wrong in ((i + 1, x), (i, x[:, :1])):
 
 
 def test_standalone_package_checks_indices(lamina_cli: Any, tmp_path: Path) -> None:
-    text = "layer embed { in i[B]: i64 in x[B, L]: i64 in t[N, D]: i64 out y[B, D] = t[i, D] * x[B, 1] }"
+    text = "layer embed { in i[B]: i64 in x[B, L] in t[N, D] out y[B, D] = t[i, D] * x[B, 1] }"
     (tmp_path / "embed.lam").write_text(text, encoding="utf-8")
     assert lamina_cli("compile", tmp_path / "embed.lam", "--standalone", "-o", tmp_path / "package")[0] == 0
     result = subprocess.run([sys.executable, "-c", CHECKED], cwd=tmp_path, capture_output=True, text=True)

@@ -19,6 +19,7 @@ import numpy
 import torch
 from lamina import pipeline
 from lamina.codegen import generate
+from lamina.codegen.program import STEP_HEADERS, runtime_text
 from lamina.ir.graph import Builder, Graph
 from lamina.ir.interpret import interpret
 from lamina.ir.lengths import solve_lengths
@@ -164,9 +165,9 @@ def build_together(programs: Sequence[Program], name: str) -> list[NativeExecuta
 def _build(programs: Sequence[Program], name: str) -> list[NativeExecutable]:
     if not programs:
         return []
-    # a program that has no matrix product leaves their runtime out: the longest serves all
-    runtime = max((program.source[: program.source.index(_FIRST_OF_PROGRAM)] for program in programs), key=len)
-    runtime = runtime[runtime.index("\n\n") :]  # without the banner
+    # a program leaves out the headers that only steps of other kinds need: here all of them serve all
+    same_bits = "fp-contract=off" in programs[0].source
+    runtime = runtime_text(tuple(dict.fromkeys(STEP_HEADERS.values())), same_bits)
     # threads share the work of the smallest loop, so that small tensors show what goes wrong between them
     runtime, changed = re.subn(r"points_per_thread = \d+;", "points_per_thread = 2;", runtime)
     assert changed == 1

@@ -35,6 +35,7 @@ INDEPENDENT = {
     "pow": torch.pow,
     "abs": torch.abs,
     "sign": torch.sign,
+    "remainder": lambda x, y: torch.remainder(x.long(), y.long()),
     "floor": torch.floor,
     "round": torch.round,
     "min": torch.minimum,
@@ -95,7 +96,7 @@ CASES = [(name, order) for name in SCALAR_OPS for order in ORDERS.get(name, (Non
 
 
 def has_slope(name: str) -> bool:
-    return name not in EXPANDED and SCALAR_OPS[name].kind not in ("bool", "complex")
+    return name not in EXPANDED and SCALAR_OPS[name].kind not in ("bool", "int", "complex")
 
 
 def sketch(name: str, order: int | None, kinds: tuple[str, ...]) -> tuple[Sketch, tuple[int, ...], int]:
