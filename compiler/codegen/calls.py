@@ -10,11 +10,12 @@ from collections.abc import Iterable
 import sympy
 
 from ..lang.checked import Length
-from ..schedule.steps import CheckStep, KernelStep, Place, ProductStep, ScatterStep, Schedule, TileLoop
+from ..schedule.steps import CheckStep, KernelStep, Place, ProductStep, ScatterStep, Schedule, TileLoop, WindowStep
 from .access import access
 from .kernel import KernelSource
 from .lengths import cpp_length, identifier
 from .product_calls import loop_texts, operands
+from .window_calls import window_call
 
 WORKSPACE = 384 * (768 + 96)  # elements a thread: workspace_elements of product.hpp
 
@@ -145,6 +146,22 @@ class CallWriter:
         team = f"1, workspace + member * {WORKSPACE}" if self.within else "threads, workspace"
         places = ", ".join(self._address(place) + self._offset(place) for place in (given.left, given.right, step.result))
         return [*lines, f"lamina::product<Real>({team}, {', '.join(names)}, {places}, {accumulate});", "}"]
+
+    def _window_call(self, step: WindowStep) -> list[str]:
+        call = window_call(step, self.plan.buffers, self.plan.lengths, self._use)
+        form = "spread" if step.roles.spreads else "collect"
+        places = ", ".join(
+            self._address(place) + ("" if offset == 0 else f" + {self._use(sympy.expand(offset))}")
+            for place, offset in ((step.data, call.data), (step.weight, call.weight), (step.result, call.result))
+        )
+        counts = f"{{{len(call.outer)}, outer}}, {{{len(call.others)}, others}}"
+        return [
+            "{",
+            f"const lamina::axis outer[] = {{{', '.join(call.outer)}}}, others[] = {{{', '.join(call.others)}}};",
+            f"const lamina::windows loops{{{counts}, {', '.join(call.fields)}}};",
+            f"lamina::{form}_windows<Real>(threads, loops, {places});",
+            "}",
+        ]
 
     def _offset(self, place: Place) -> str:
         offset = access(place, self.plan.buffers, self.plan.lengths).offset

@@ -20,7 +20,7 @@ from ..passes.pipeline import finish
 from ..passes.ties import needs_same_bits
 from ..schedule.partition import schedule
 from ..schedule.program import STATUS_WORDS, Argument, Program, Signature
-from ..schedule.steps import CheckStep, KernelStep, ProductStep, ScatterStep, Schedule
+from ..schedule.steps import CheckStep, KernelStep, ProductStep, ScatterStep, Schedule, WindowStep
 from .access import passed_strides, stride_variable
 from .calls import WORKSPACE, CallWriter
 from .kernel import KernelSource, kernel_source
@@ -77,7 +77,11 @@ def runtime_text(further: tuple[str, ...], same_bits: bool) -> str:
 
 
 # what a step's call needs beside what every program has
-STEP_HEADERS: dict[type, str] = {ProductStep: "product.hpp", ScatterStep: "scatter.hpp"}
+STEP_HEADERS: dict[type, tuple[str, ...]] = {
+    ProductStep: ("vectors.hpp", "product.hpp"),
+    WindowStep: ("vectors.hpp", "stencil.hpp"),
+    ScatterStep: ("scatter.hpp",),
+}
 
 
 def generate(graph: Graph, signature: Signature, direction: str = "forward") -> Program:
@@ -118,6 +122,8 @@ class _Assembly(CallWriter):
                 calls += self._product_call(step)
             elif isinstance(step, ScatterStep):
                 calls.append(self._scatter_call(step))
+            elif isinstance(step, WindowStep):
+                calls += self._window_call(step)
             elif isinstance(step, CheckStep):
                 checks.append(step.text)
                 calls.append(self._check_call(step, len(checks)))
@@ -154,7 +160,7 @@ class _Assembly(CallWriter):
         )
 
     def _further_headers(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(STEP_HEADERS[type(step)] for step in self.plan.steps if type(step) in STEP_HEADERS))
+        return tuple(dict.fromkeys(name for step in self.plan.steps for name in STEP_HEADERS.get(type(step), ())))
 
     def _integer_names(self) -> list[str]:
         return [name for name in self.lengths if not name.startswith("stride ")]
@@ -246,6 +252,8 @@ class _Assembly(CallWriter):
                 rows.append((step.name, f"matrix product over {'*'.join(step.k)}: {'*'.join(step.m)} x {'*'.join(step.n)}"))
             elif isinstance(step, ScatterStep):
                 rows.append((step.name, f"values over {'*'.join(step.points)} added up at the rows that their keys name"))
+            elif isinstance(step, WindowStep):
+                rows.append((step.name, f"sum over windows, side by side along {step.roles.column}"))
             elif isinstance(step, CheckStep):
                 rows.append((step.name, f"{step.text} must be in 0..{step.length - 1}"))
         rows += [("note", note) for note in self.plan.notes]

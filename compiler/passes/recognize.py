@@ -1,10 +1,5 @@
-"""Finding structure in sums: contractions (matrix products) and polynomials.
+"""Finding structure in sums that are written out: polynomials.
 
-contraction
-  Before: sum over K of a product whose factors fall into two groups, A over (batch, M, K) and B over (batch, N, K), M and N not
-  empty. After: contract(A, B, over=K), times the factors without K.
-  Why it is legal: multiplication is commutative and associative, a factor without K distributes out of the sum, and K axes that
-  only one group has are summed there first. Nothing is assumed about layout.
 polynomial
   Before: a sum of terms c_k * x^k, the c_k not depending on what x varies over.
   After: Horner's form, (..(c_n x + c_{n-1}) x + ..) x + c_0.
@@ -13,97 +8,8 @@ polynomial
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from ..ir.graph import Builder
-from ..lang.checked import Length
 from .simplify import constant, product, product_factors
-
-NOMINAL_LENGTH = 512  # an axis of unknown length counts as this long in cost estimates
-LEAST_CONTRACTION_SIDE = 4  # shorter M, N or K are better computed in a loop
-LEAST_CONTRACTION_WORK = 4096
-
-
-def nominal(lengths: dict[str, Length], axes: Iterable[str]) -> int:
-    """The estimated number of points of an index space."""
-    size = 1
-    for axis in axes:
-        size *= nominal_length(lengths[axis])
-    return size
-
-
-def nominal_length(length: Length) -> int:
-    if length.is_Integer:
-        return int(length)
-    value = length.subs(dict.fromkeys(length.free_symbols, NOMINAL_LENGTH))
-    return max(1, int(value))
-
-
-def as_contraction(builder: Builder, body: int, over: tuple[str, ...]) -> int | None:
-    """sum over `over` of `body` as contractions, or None where it is not one of worthwhile size."""
-    node = builder.nodes[body]
-    if node.op in ("add", "sub"):
-        if any(not set(over) <= set(builder.nodes[operand].axes) for operand in node.operands):
-            return None
-        parts = [as_contraction(builder, operand, over) for operand in node.operands]
-        if parts[0] is None or parts[1] is None:
-            return None
-        return builder.add(node.op, (parts[0], parts[1]))
-    if node.kind != "real":
-        return None
-    factors = product_factors(builder, body)
-    inside = [f for f in factors if set(builder.nodes[f].axes) & set(over)]
-    outside = [f for f in factors if not set(builder.nodes[f].axes) & set(over)]
-    groups = _split(builder, inside, over)
-    if groups is None:
-        return None
-    sides: list[int] = []
-    shared = [axis for axis in over if all(any(axis in builder.nodes[f].axes for f in group) for group in groups)]
-    if not shared:
-        return None
-    for group in groups:
-        value = product(builder, group)
-        alone = [axis for axis in over if axis not in shared and axis in builder.nodes[value].axes]
-        sides.append(builder.reduce("sum", value, alone))
-    lengths = builder.lengths
-    first, second = (set(builder.nodes[side].axes) for side in sides)
-    m = nominal(lengths, first - second)
-    n = nominal(lengths, second - first)
-    k = nominal(lengths, shared)
-    if min(m, n, k) < LEAST_CONTRACTION_SIDE or m * n * k < LEAST_CONTRACTION_WORK:
-        return None
-    result = builder.add("contract", sides, over=builder.sorted_axes(shared))
-    return product(builder, [*outside, result]) if outside else result
-
-
-def _split(builder: Builder, factors: list[int], over: tuple[str, ...]) -> tuple[list[int], list[int]] | None:
-    """The factors in two groups, each with free axes the other lacks."""
-    free = [frozenset(builder.nodes[f].axes) - frozenset(over) for f in factors]
-    best: tuple[int, int, int] | None = None
-    for i in range(len(factors)):
-        for j in range(i + 1, len(factors)):
-            if free[i] - free[j] and free[j] - free[i]:
-                size = len(free[i] | free[j])
-                if best is None or size > best[0]:
-                    best = (size, i, j)
-    if best is None:
-        return None
-    _, i, j = best
-    first_axes, second_axes = free[i], free[j]
-    first, second = [factors[i]], [factors[j]]
-    lengths = builder.lengths
-    for number, factor in enumerate(factors):
-        if number in (i, j):
-            continue
-        fits_first, fits_second = free[number] <= first_axes, free[number] <= second_axes
-        if not fits_first and not fits_second:
-            return None
-        smaller_first = nominal(lengths, first_axes) <= nominal(lengths, second_axes)
-        if fits_first and (not fits_second or smaller_first):
-            first.append(factor)
-        else:
-            second.append(factor)
-    return first, second
 
 
 def sum_terms(builder: Builder, number: int) -> list[tuple[int, int]]:

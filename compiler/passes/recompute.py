@@ -14,7 +14,7 @@ from __future__ import annotations
 from ..ir.graph import Builder, Graph, Node, Output, TensorSpec
 from ..ir.scans import free_running_values
 from ..lang.checked import Entry
-from .recognize import nominal
+from .costs import nominal
 from .simplify import simplify
 from .substitute import copy_into
 

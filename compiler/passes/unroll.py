@@ -17,7 +17,8 @@ import sympy
 from ..ir.graph import Affine, Builder, Graph, Node, Output
 from ..ir.scalar_ops import ORDERED_POLYNOMIALS
 from ..ir.scans import FreeValues
-from .recognize import add_terms, as_contraction
+from .contractions import as_contraction
+from .recognize import add_terms
 from .substitute import constant_index, copy_into, push_slice, substitute
 
 LONGEST_UNROLLED = 32

@@ -15,7 +15,7 @@ from ..ir.graph import Graph, TensorSpec
 from ..ir.lengths import entry_text
 from ..ir.scalar_ops import SCALAR_OPS
 from ..lang.checked import Accuracy
-from ..passes.recognize import nominal, nominal_length
+from ..passes.costs import nominal, nominal_length
 from ..schedule.program import Argument, Program, Signature
 from ..schedule.shapes import shape_texts
 from ..schedule.steps import Schedule

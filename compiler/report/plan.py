@@ -11,7 +11,19 @@ from collections.abc import Iterable
 from ..ir.graph import Affine
 from ..ir.text import value_text
 from ..schedule.nest import Nest, plan_nest
-from ..schedule.steps import Buffer, CheckStep, Gathered, KernelStep, Place, ProductStep, ScatterStep, Schedule, Step, Store
+from ..schedule.steps import (
+    Buffer,
+    CheckStep,
+    Gathered,
+    KernelStep,
+    Place,
+    ProductStep,
+    ScatterStep,
+    Schedule,
+    Step,
+    Store,
+    WindowStep,
+)
 from .record import Kernel
 
 
@@ -25,6 +37,8 @@ def _record(plan: Schedule, step: Step) -> Kernel:
         return _loops(plan, step)
     if isinstance(step, ScatterStep):
         return _scatter(step)
+    if isinstance(step, WindowStep):
+        return _windows(step)
     return _check(step) if isinstance(step, CheckStep) else _product(step)
 
 
@@ -91,6 +105,25 @@ def _product(step: ProductStep) -> Kernel:
     return Kernel(step.name, "product", axes, 1, (step.result.buffer,), words)
 
 
+def _windows(step: WindowStep) -> Kernel:
+    given = step.roles
+    parts = tuple(axis for axis in (given.row, given.column, given.window, given.tap) if axis is not None)
+    words = f"{step.result.buffer} = {step.data.buffer}, read at windows, times {step.weight.buffer}, "
+    words += f"{'its' if given.spreads else 'summed over its'} columns along {given.column}"
+    if step.outer:
+        words += f", for each of {_times(step.outer)}"
+    return Kernel(step.name, "windows", (*step.outer, *parts, *step.others), 1, (step.result.buffer,), words)
+
+
+def _windows_text(step: WindowStep) -> list[str]:
+    given = step.roles
+    lines = [f"{step.name}: sum over windows, {'outputs' if given.spreads else 'sums'} side by side along {given.column}"]
+    if given.row is not None:
+        lines.append(f"  rows {given.row}, window rows {given.window}, {given.dilation} apart")
+    lines += [f"  data {_place(step.data)}", f"  weight {_place(step.weight)}", f"  result {_place(step.result)}"]
+    return lines
+
+
 def _check(step: CheckStep) -> Kernel:
     bounds = [place.buffer for place in (step.low, step.high) if place is not None]
     what = f"{' and '.join(bounds)} lie" if bounds else "each of its indices lies"
@@ -107,6 +140,8 @@ def _scatter(step: ScatterStep) -> Kernel:
 def _step_text(plan: Schedule, step: Step) -> list[str]:
     if isinstance(step, (CheckStep, ScatterStep)):
         return [f"{step.name}: {_record(plan, step).summary}"]
+    if isinstance(step, WindowStep):
+        return _windows_text(step)
     return _loops_text(plan, step) if isinstance(step, KernelStep) else _product_text(plan, step)
 
 

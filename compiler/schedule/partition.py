@@ -16,17 +16,19 @@ import sympy
 
 from ..ir.graph import Affine, Builder, Graph, Output, entry_length, whole_index
 from ..lang.checked import Length
+from ..passes.contractions import worth_a_product
 from ..passes.simplify import simplify
 from ..passes.substitute import constant_index, copy_into, push_slice, renamed_axis
+from ..passes.windows import WindowRoles, window_roles
 from .checks import Check, checks_of
 from .grouping import Grouping
 from .nest import leaf_place
+from .padding import padded_operands
 from .products import ProductAxes, adjacent_axes, is_window, product_axes, stacked_axes, stored_order
 from .program import Signature
 from .scatters import ScatterPlan, lies_densely, plan_scatter
-from .steps import Buffer, CheckStep, Place, ProductStep, ScatterStep, Schedule, Step, Store
+from .steps import Buffer, CheckStep, Place, ProductStep, ScatterStep, Schedule, Step, Store, WindowStep
 from .tiles import tile_loop
-from .windows import padded_operands
 
 _FLOATING = ("compute", "f64", "f32", "f16", "bf16")
 
@@ -56,7 +58,12 @@ class _Partition:
         self.graph = graph
         self.compute = signature.compute
         self.builder = Builder(graph.name, graph.axes, graph.inputs, simplify)
-        numbers = copy_into(self.builder, graph, padded_operands)
+        copied = frozenset(
+            given.name
+            for given in signature.inputs
+            if self._stored(given.dtype) != "compute" or given.layout not in ("contiguous", "rows")
+        )
+        numbers = copy_into(self.builder, graph, padded_operands(copied))
         self.outputs = tuple(Output(out.spec, numbers[out.node]) for out in graph.outputs)
         lengths = self.builder.lengths
         self.buffers: dict[str, Buffer] = {}
@@ -224,13 +231,17 @@ class _Partition:
 
     def _place_products(self, products: list[int], stores: list[Store]) -> set[int]:
         """Gives every product's result a place: an output it is stored to as it is, else a temporary. Gives the former."""
-        self.product_axes = {}
+        self.product_axes: dict[int, ProductAxes] = {}
+        self.windows: dict[int, WindowRoles] = {}
         direct: set[int] = set()
         for number in products:
             node = self.builder.nodes[number]
             orders = [stored_order(self.builder, operand) for operand in node.operands]
             axes = product_axes(self.builder, number, orders)
             self.product_axes[number] = axes
+            roles = self._window_roles(number)
+            if roles is not None:
+                self.windows[number] = roles
             for store in stores:
                 if store.node == number and self._takes_product(store, axes):
                     self.leaves[number] = store.place
@@ -246,7 +257,9 @@ class _Partition:
         order = [axis for index in store.place.affine for axis in index.axes]
         if set(order) != {*axes.batch, *axes.m, *axes.n} or self.buffers[store.place.buffer].dtype != "compute":
             return False
-        return all(tuple(axis for axis in order if axis in group) == group for group in (axes.m, axes.n))
+        return store.node in self.windows or all(
+            tuple(axis for axis in order if axis in group) == group for group in (axes.m, axes.n)
+        )
 
     def _place_scatters(self, scatters: list[int], stores: list[Store]) -> set[int]:
         """Gives every scatter's result a place: an output that it is as it stands, else a temporary. Gives the former."""
@@ -269,7 +282,40 @@ class _Partition:
 
     def _earlier(self, first: tuple[str, ...], second: tuple[str, ...]) -> bool:
         order = list(self.builder.axes)
-        return min(order.index(axis) for axis in first) < min(order.index(axis) for axis in second)
+        return min((order.index(axis) for axis in first), default=-1) < min((order.index(axis) for axis in second), default=-1)
+
+    def _window_roles(self, number: int) -> WindowRoles | None:
+        """The roles of a contraction's axes, if it is computed as a sum over windows."""
+        node = self.builder.nodes[number]
+        data, weight, over = *node.operands, node.attribute("over")
+        read = self.builder.nodes[data]
+        if worth_a_product(self.builder, data, weight, over) or read.op != "read" or read.attribute("boundary") is not None:
+            return None
+        return window_roles(self.builder, data, weight, over)
+
+    def _window(self, number: int, roles: WindowRoles) -> tuple[list[Step], list[Store]]:
+        """The step of a sum over windows, and the stores of its weights, if they have to be computed or laid out for it."""
+        node = self.builder.nodes[number]
+        data, weight, over = *node.operands, node.attribute("over")
+        stores: list[Store] = []
+        place = leaf_place(self.builder.nodes, self.leaves, weight)
+        readable = weight in self.leaves or stored_order(self.builder, weight) is not None
+        if (
+            place is None
+            or not readable
+            or self.buffers[place.buffer].dtype != "compute"
+            or not (roles.spreads or roles.column in adjacent_axes(place, self.buffers))
+        ):
+            axes = [axis for axis in self.builder.nodes[weight].axes if axis != roles.column]
+            place = self._temporary("weight", (*axes, *([] if roles.spreads else [roles.column])))
+            stores.extend(self._unstacked(weight, place, self.builder.nodes[weight].axes))
+        parts = (roles.column, roles.row, roles.window, roles.tap)
+        outer = tuple(axis for axis in node.axes if axis not in parts)
+        others = tuple(axis for axis in over if axis not in parts)
+        source = leaf_place(self.builder.nodes, self.leaves, data)
+        assert source is not None
+        name = node.name or "windows"
+        return [WindowStep(name, number, roles, outer, others, source, place, self.leaves[number])], stores
 
     def _prepare(self, number: int) -> tuple[list[Step], list[Store]]:
         """The steps that compute a value of `STORED_OPS`, and the stores of what they need."""
@@ -277,6 +323,8 @@ class _Partition:
             return [], self._view(number)
         if self.builder.nodes[number].op == "scatter":
             return self._scatter(number)
+        if number in self.windows:
+            return self._window(number, self.windows[number])
         return self._product(number)
 
     def _view(self, number: int) -> list[Store]:

@@ -15,6 +15,7 @@ from typing import Union
 
 from ..ir.graph import Affine, Node
 from ..lang.checked import Length
+from ..passes.windows import WindowRoles
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,24 @@ class ProductStep:
 
 
 @dataclass(frozen=True)
+class WindowStep:
+    """result = sum over a contraction's axes of data * weight, a sum over windows of the data with these roles.
+
+    `outer`: the result's axes that play no part; `others`: the axes summed over that play none. Everything is in the compute dtype;
+    elements of the data lie side by side along the column, in `collect` of the weight too.
+    """
+
+    name: str
+    node: int
+    roles: WindowRoles
+    outer: tuple[str, ...]
+    others: tuple[str, ...]
+    data: Place
+    weight: Place
+    result: Place
+
+
+@dataclass(frozen=True)
 class CheckStep:
     """Ends the call where a read would leave its tensor: `low` and `high` hold the extremes of an index (None: any index is
     outside), `length` is that of the dimension it goes into, `points` how many indices there are. `text`: what to say then, for
@@ -139,7 +158,7 @@ class ScatterStep:
     order: Place
 
 
-Step = Union[KernelStep, ProductStep, CheckStep, ScatterStep]
+Step = Union[KernelStep, ProductStep, WindowStep, CheckStep, ScatterStep]
 
 
 @dataclass(frozen=True)

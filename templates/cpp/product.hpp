@@ -4,16 +4,16 @@
 // over windows that overlap in memory (the implicit matrix of Chetlur et al., "cuDNN", arXiv:1410.0759, section 3.1).
 #pragma once
 
-#include "loops.hpp"
+#include "vectors.hpp"
 
 namespace lamina {
 
 #if defined(__AVX512F__)
-constexpr int64_t vector_bytes = 64, tile_rows = 8, tile_vectors = 3;  // 24 of 32 registers hold the tile
+constexpr int64_t tile_rows = 8, tile_vectors = 3;  // 24 of 32 registers hold the tile
 #elif defined(__AVX__)
-constexpr int64_t vector_bytes = 32, tile_rows = 4, tile_vectors = 3;  // 12 of 16
+constexpr int64_t tile_rows = 4, tile_vectors = 3;  // 12 of 16
 #else
-constexpr int64_t vector_bytes = 16, tile_rows = 4, tile_vectors = 2;
+constexpr int64_t tile_rows = 4, tile_vectors = 2;
 #endif
 constexpr int64_t block_depth = 384;     // a panel of the right operand, tile_columns wide, stays in the first cache
 constexpr int64_t block_rows = 96;       // a block of the left operand stays in the second
@@ -21,28 +21,7 @@ constexpr int64_t block_columns = 768;   // of the right operand in the third; a
 constexpr int64_t workspace_elements = block_depth * (block_columns + block_rows);  // of a thread
 
 template <class T>
-struct tile {
-    static constexpr int64_t lanes = vector_bytes / int64_t(sizeof(T));
-    static constexpr int64_t columns = tile_vectors * lanes;
-    typedef T vec __attribute__((vector_size(vector_bytes), aligned(sizeof(T)), may_alias));
-};
-
-// One loop of an index space, and the steps it takes in the tensors it runs over.
-struct axis {
-    int64_t length, first, second, third;
-};
-
-// The loops of one index space, the last the innermost.
-struct axes {
-    int64_t count;
-    const axis* at;
-
-    int64_t points() const {
-        int64_t result = 1;
-        for (int64_t i = 0; i < count; ++i) result *= at[i].length;
-        return result;
-    }
-};
+constexpr int64_t tile_columns = tile_vectors * lanes_of<T>;
 
 // Where the points begin .. begin + n - 1 of the loops lie, by their first and by their second steps.
 static inline void lay_out(axes loops, int64_t begin, int64_t n, int64_t* __restrict first, int64_t* __restrict second) {
@@ -67,8 +46,8 @@ static inline void lay_out(axes loops, int64_t begin, int64_t n, int64_t* __rest
 template <class T>
 static inline void multiply_tile(int64_t depth, const T* __restrict a, const T* __restrict b, T* __restrict result,
                                  const int64_t* __restrict rows, bool accumulate) {
-    using vec = typename tile<T>::vec;
-    constexpr int64_t lanes = tile<T>::lanes, columns = tile<T>::columns;
+    using vec = vector_of<T>;
+    constexpr int64_t lanes = lanes_of<T>, columns = tile_columns<T>;
     vec sum[tile_rows][tile_vectors];
     for (int64_t i = 0; i < tile_rows; ++i)
         for (int64_t j = 0; j < tile_vectors; ++j) sum[i][j] = vec{};
@@ -134,7 +113,7 @@ static inline void pack_panel(const S* __restrict from, const int64_t* __restric
 template <class T>
 static inline void multiply_block(int64_t rows, int64_t columns, int64_t depth, const T* a, const T* b, T* result, const int64_t* row_places,
                                   const int64_t* column_places, bool accumulate) {
-    constexpr int64_t width = tile<T>::columns;
+    constexpr int64_t width = tile_columns<T>;
     int64_t edge_rows[tile_rows];
     for (int64_t y = 0; y < tile_rows; ++y) edge_rows[y] = y * width;
     for (int64_t j = 0; j < columns; j += width) {
@@ -164,7 +143,7 @@ static inline void multiply_block(int64_t rows, int64_t columns, int64_t depth, 
 template <class T, class A, class B>
 static inline void multiply(int64_t member, int64_t members, T* workspace, axes m, axes n, axes k, const A* left, const B* right, T* result,
                             bool accumulate) {
-    constexpr int64_t width = tile<T>::columns;
+    constexpr int64_t width = tile_columns<T>;
     T* const packed_right = workspace;
     T* const packed_left = workspace + block_depth * (block_columns + member * block_rows);
     int64_t left_rows[block_rows], result_rows[block_rows], right_columns[block_columns], result_columns[block_columns];
@@ -224,7 +203,7 @@ static inline void product(int64_t threads, T* workspace, axes batch, axes m, ax
                            bool accumulate) {
     const int64_t matrices = batch.points(), rows = m.points(), columns = n.points(), depth = k.points();
     if (matrices == 0 || rows == 0 || columns == 0 || (depth == 0 && accumulate)) return;
-    const int64_t pieces = (rows + tile_rows - 1) / tile_rows * ((columns + tile<T>::columns - 1) / tile<T>::columns);
+    const int64_t pieces = (rows + tile_rows - 1) / tile_rows * ((columns + tile_columns<T> - 1) / tile_columns<T>);
     const int64_t whole = team_size(threads, matrices, matrices * rows * columns * depth / 8);
     const bool alone = matrices >= threads || whole > pieces;
     const int64_t team = alone ? whole : team_size(threads, pieces, rows * columns * depth / 8);
@@ -233,13 +212,8 @@ static inline void product(int64_t threads, T* workspace, axes batch, axes m, ax
         const int64_t members = team > 1 ? omp_get_num_threads() : 1, member = team > 1 ? omp_get_thread_num() : 0;
         const int64_t begin = alone ? matrices * member / members : 0, end = alone ? matrices * (member + 1) / members : matrices;
         for (int64_t b = begin; b < end; ++b) {
-            int64_t rest = b, at[3] = {0, 0, 0};
-            for (int64_t a = batch.count - 1; a >= 0; --a) {
-                const axis loop = batch.at[a];
-                const int64_t digit = rest % loop.length;
-                rest /= loop.length;
-                at[0] += digit * loop.first, at[1] += digit * loop.second, at[2] += digit * loop.third;
-            }
+            int64_t at[3];
+            locate(batch, b, at);
             if (depth == 0) {
                 clear(m, n, result + at[2], alone ? 0 : member, alone ? 1 : members);
             } else if (alone) {

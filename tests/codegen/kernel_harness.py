@@ -167,7 +167,7 @@ def _build(programs: Sequence[Program], name: str) -> list[NativeExecutable]:
         return []
     # a program leaves out the headers that only steps of other kinds need: here all of them serve all
     same_bits = "fp-contract=off" in programs[0].source
-    runtime = runtime_text(tuple(dict.fromkeys(STEP_HEADERS.values())), same_bits)
+    runtime = runtime_text(tuple(dict.fromkeys(name for names in STEP_HEADERS.values() for name in names)), same_bits)
     # threads share the work of the smallest loop, so that small tensors show what goes wrong between them
     runtime, changed = re.subn(r"points_per_thread = \d+;", "points_per_thread = 2;", runtime)
     assert changed == 1

@@ -10,35 +10,52 @@ Reads outside contractions stay as they are: with few points for each element, t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import sympy
 
 from ..ir.graph import Affine, Builder, GatherSlot, Node, entry_length, whole_index
 from ..ir.ranges import bounds, can_leave
 from ..lang.checked import Entry, Length
 from ..lang.lengths import at_most
+from ..passes.contractions import worth_a_product
+from ..passes.windows import window_roles
 
 
-def padded_operands(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
-    """The hook of `copy_into` that makes the change."""
-    if node.op != "contract":
-        return None
-    padded = tuple(_padded(builder, operand) for operand in operands)
-    return None if padded == operands else builder.add(node.op, padded, label=node.name, span=node.span, **dict(node.attributes))
+def padded_operands(copied: frozenset[str]) -> Callable[[Builder, Node, tuple[int, ...]], int | None]:
+    """The hook of `copy_into` that makes the change. `copied`: inputs that a sum over windows cannot read as they are stored."""
+
+    def hook(builder: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
+        if node.op != "contract":
+            return None
+        over = node.attribute("over")
+        first, second = operands
+        product = worth_a_product(builder, first, second, over)
+        strict = not product and window_roles(builder, first, second, over) is not None
+        padded = tuple(_padded(builder, operand, copied if strict else frozenset()) for operand in operands)
+        if padded == operands:
+            return None
+        return builder.add(node.op, padded, label=node.name, span=node.span, **dict(node.attributes))
+
+    return hook
 
 
-def _padded(builder: Builder, number: int) -> int:
+def _padded(builder: Builder, number: int, copied: frozenset[str]) -> int:
     """The same value, read in range; the value itself where it is no read beyond the ends, or one that cannot be laid out so."""
     node = builder.nodes[number]
-    if node.op != "read" or node.attribute("boundary") is None or len(node.operands) > 1:
+    if node.op != "read" or len(node.operands) > 1:
+        return number
+    boundary = node.attribute("boundary")
+    source = builder.nodes[node.operands[0]]
+    if boundary is None and not (source.op == "input" and source.attribute("name") in copied):
         return number
     lengths = builder.lengths
-    source = builder.nodes[node.operands[0]]
     entries = builder.inputs[source.attribute("name")].entries if source.op == "input" else source.attribute("entries")
-    boundary = node.attribute("boundary")
     inner: list[Affine] = []
     outer: list[Affine] = []
     kept: list[Entry] = []
-    for entry, index in zip(entries, node.attribute("indices"), strict=True):
+    pairs = list(zip(entries, node.attribute("indices"), strict=True))
+    for entry, index in pairs:
         assert not isinstance(index, GatherSlot)
         leaves = can_leave(index, entry_length(entry, lengths), lengths)
         if not leaves and (len(index.axes) < 2 or index == whole_index(Entry(index.axes), lengths)):
@@ -53,6 +70,8 @@ def _padded(builder: Builder, number: int) -> int:
         inner.append(Affine(((axis, sympy.Integer(1)),), low))
         kept.append(Entry((axis,)))
         outer.append(Affine(index.terms, sympy.expand(index.offset - low)))
+    if not any(can_leave(index, entry_length(entry, lengths), lengths) for entry, index in pairs) and not copied:
+        return builder.add("read", node.operands, label=node.name, span=node.span, indices=node.attribute("indices"), boundary=None)
     listed = [axis for entry in kept for axis in entry.axes]
     if len(set(listed)) < len(listed) or not listed:
         return number
@@ -61,13 +80,13 @@ def _padded(builder: Builder, number: int) -> int:
     return builder.add("read", (view,), label=node.name, span=node.span, indices=tuple(outer), boundary=None)
 
 
-def _reach(index: Affine, low: Length, high: Length, boundary: str, builder: Builder) -> Length:
+def _reach(index: Affine, low: Length, high: Length, boundary: str | None, builder: Builder) -> Length:
     """How many positions lie between the bounds: none where the index runs over an empty axis."""
     points = sympy.expand(high - low + 1)
     doubtful = [axis for axis in index.axes if not at_most(1, builder.lengths[axis])]
     if not doubtful:
         return points
-    if boundary == "zero":
+    if boundary in (None, "zero"):
         return sympy.Max(0, points)
     # what stands for an element beyond the ends of an empty dimension is an error, even unused
     for axis in doubtful:
