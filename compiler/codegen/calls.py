@@ -10,11 +10,11 @@ from collections.abc import Iterable
 import sympy
 
 from ..lang.checked import Length
-from ..schedule.steps import CheckStep, KernelStep, Place, ProductStep, ScatterStep, Schedule, TileLoop, WindowStep
+from ..schedule.steps import CheckStep, KernelStep, Place, ProductStep, ScanStep, ScatterStep, Schedule, TileLoop, WindowStep
 from .access import access
-from .kernel import KernelSource
 from .lengths import cpp_length, identifier
 from .product_calls import loop_texts, operands
+from .values import KernelSource
 from .window_calls import window_call
 
 WORKSPACE = 384 * (768 + 96)  # elements a thread: workspace_elements of product.hpp
@@ -106,7 +106,7 @@ class CallWriter:
         stride = access(place, self.plan.buffers, self.plan.lengths).stride(tile.axis)
         return pointer if stride == 0 else f"{pointer} + first * {self._use(stride)}"
 
-    def _kernel_call(self, kernel: KernelSource, step: KernelStep, stride: Length) -> str:
+    def _kernel_call(self, kernel: KernelSource, step: KernelStep | ScanStep, stride: Length) -> str:
         places = {place.buffer: place for place in kernel.places}
         given = [self._address(places[name]) for name in kernel.buffers]
         if kernel.scratch != 0:

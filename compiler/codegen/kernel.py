@@ -11,31 +11,13 @@ added up in their order: the result depends on the number of threads, never on t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import sympy
-
-from ..lang.checked import Length
-from ..schedule.nest import leaf_place, used_by
-from ..schedule.steps import KernelStep, Place, Schedule, Store
+from ..schedule.steps import KernelStep, Schedule, Store
 from .access import Access
 from .expressions import CPP_TYPES
-from .lengths import cpp_length
-from .reductions import ACCUMULATORS, CHUNK, PRAGMA, ReductionWriter
+from .reductions import ACCUMULATORS, CHUNK, PRAGMA, ReductionWriter, start_value
 from .text import Lines
-from .values import STORAGE_TYPES
-
-
-@dataclass(frozen=True)
-class KernelSource:
-    """`parameters`: (C++ declaration, argument text). `scratch`: float64 words a thread, or 0; `scratch_name` its parameter."""
-
-    name: str
-    text: str
-    buffers: tuple[str, ...]
-    lengths: tuple[str, ...]
-    scratch: Length
-    places: tuple[Place, ...]
+from .values import KernelSource
 
 
 def kernel_source(schedule: Schedule, step: KernelStep) -> KernelSource:
@@ -53,35 +35,7 @@ class _Kernel(ReductionWriter):
         self._invariants()
         self._region()
         self._combine_columns()
-        buffers: dict[str, None] = {}
-        for number in self.nest.cone:
-            if number in self.sources:
-                buffers.setdefault(self.sources[number])
-        stored = {store.place.buffer for store in self.step.stores}
-        for store in self.step.stores:
-            buffers.setdefault(store.place.buffer)
-        parameters = []
-        for name in buffers:
-            buffer = self.schedule.buffers[name]
-            constant = "" if name in stored else "const "
-            parameters.append(f"{constant}{STORAGE_TYPES[buffer.dtype]}* __restrict {self.pointer(name)}")
-        if self.scratch != 0:
-            parameters.append("double* __restrict scratch")
-            parameters.append("const int64_t scratch_stride")
-        lengths = list(self.used_lengths)
-        parameters += [f"const int64_t {cpp_length(sympy.Symbol(name, integer=True, nonnegative=True))}" for name in lengths]
-        parameters.append("const int64_t threads")
-        head = Lines()
-        for comment in self._comments():
-            head.add(f"// {comment}")
-        head.add(f"static void {self.step.name}({', '.join(parameters)}) {{")
-        return KernelSource(
-            self.step.name, head.text() + body.text() + "}\n", tuple(buffers), tuple(lengths), self.scratch, self._all_places()
-        )
-
-    def _all_places(self) -> tuple[Place, ...]:
-        places = [leaf_place(self.nodes, self.leaves, number) for number in self.nest.cone if number in self.sources]
-        return (*(place for place in places if place is not None), *(store.place for store in self.step.stores))
+        return self._function(body, self._comments())
 
     def _comments(self) -> list[str]:
         stored = ", ".join(dict.fromkeys(store.place.buffer for store in self.step.stores))
@@ -212,7 +166,7 @@ class _Kernel(ReductionWriter):
                 self._start_array(number, self.row_offsets[number], self._kept_inner(number))
             else:
                 kind = ACCUMULATORS[node.kind]
-                out.add(f"{kind} total_{number} = {self._start_value(node, kind)};")
+                out.add(f"{kind} total_{number} = {start_value(node, kind)};")
         roots = [self.nodes[n].operands[0] for n in (*reductions, *columns)] + [store.node for store, _ in stores]
         needed = self._needed(roots)
         scope = dict(self.text_of)
@@ -236,34 +190,6 @@ class _Kernel(ReductionWriter):
 
     def _stored_inside(self, store: Store) -> bool:
         return not self.row or any(axis not in self.outer_axes for axis in store.axes)
-
-    def _needed(self, roots: Sequence[int]) -> list[int]:
-        """The values to compute within the inner loops for these roots, in order."""
-        seen: set[int] = set()
-        pending = list(roots)
-        while pending:
-            number = pending.pop()
-            if number in seen or number in self.text_of:
-                continue
-            seen.add(number)
-            if number not in self.row:
-                pending.extend(used_by(self.nodes, self.leaves, number))
-        self.uses, self.deepest = {}, {}
-        for number in sorted(seen):
-            if number not in self.row:
-                for operand in used_by(self.nodes, self.leaves, number):
-                    self.uses[operand] = self.uses.get(operand, 0) + 1
-                    self.deepest[operand] = max(self.deepest.get(operand, -1), self._depth(number))
-        for root in roots:
-            self.uses[root] = self.uses.get(root, 0) + 1
-            self.deepest[root] = len(self.inner) - 1
-        return sorted(seen)
-
-    def _values_at(self, needed: Sequence[int], depth: int) -> None:
-        for number in needed:
-            if max(self._depth(number), 0) == depth and number not in self.text_of:
-                alone = self.uses.get(number, 0) == 1 and self.deepest.get(number) == depth
-                self._define(number, single=alone)
 
     def _innermost(
         self,
@@ -293,7 +219,7 @@ class _Kernel(ReductionWriter):
         for number in registers:
             node = self.nodes[number]
             kind = "Real" if node.kind == "real" else "int64_t"
-            out.add(f"{kind} part_{number} = {self._start_value(node, kind)};")
+            out.add(f"{kind} part_{number} = {start_value(node, kind)};")
             clauses.setdefault(PRAGMA[node.attribute("operation")], []).append(f"part_{number}")
         text = "".join(f" reduction({operator} : {', '.join(parts)})" for operator, parts in clauses.items())
         out.add(f"#pragma omp simd{text}")

@@ -13,7 +13,7 @@ _RESERVED = """
     or private protected public register return short signed sizeof static struct switch template this throw true try
     typedef typename union unsigned using virtual void volatile while xor Real begin end members member own pieces
     piece team threads scratch scratch_stride chunk chunk_end total totals lanes lane own_lanes gathered flush most_gathered
-    point lead run low high lamina data integers main
+    point lead run low high lamina data integers main block blocks most step extent
 """
 RESERVED = frozenset(re.findall(r"\w+", _RESERVED))
 

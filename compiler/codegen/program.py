@@ -20,12 +20,13 @@ from ..passes.pipeline import finish
 from ..passes.ties import needs_same_bits
 from ..schedule.partition import schedule
 from ..schedule.program import STATUS_WORDS, Argument, Program, Signature
-from ..schedule.steps import CheckStep, KernelStep, ProductStep, ScatterStep, Schedule, WindowStep
+from ..schedule.steps import CheckStep, KernelStep, ProductStep, ScanStep, ScatterStep, Schedule, WindowStep
 from .access import passed_strides, stride_variable
 from .calls import WORKSPACE, CallWriter
-from .kernel import KernelSource, kernel_source
+from .kernel import kernel_source
 from .lengths import cpp_length, identifier, python_length
-from .values import STORAGE_TYPES
+from .scan import scan_source
+from .values import STORAGE_TYPES, KernelSource
 from .version import VERSION
 
 _HEADERS = ("math_base.hpp", "math_double.hpp", "math_float.hpp", "math_special.hpp", "storage.hpp", "loops.hpp")
@@ -109,8 +110,8 @@ class _Assembly(CallWriter):
             self.within = tile is not None and tile.first <= position < tile.last
             if tile is not None and position == tile.first:
                 calls += self._tile_begin(tile)
-            if isinstance(step, KernelStep):
-                kernel = kernel_source(self.plan, step)
+            if isinstance(step, (KernelStep, ScanStep)):
+                kernel = kernel_source(self.plan, step) if isinstance(step, KernelStep) else scan_source(self.plan, step)
                 self.kernels.append(kernel)
                 for name in kernel.lengths:
                     self.lengths.setdefault(name)
@@ -245,7 +246,7 @@ class _Assembly(CallWriter):
     def _report(self) -> tuple[tuple[str, str], ...]:
         rows = []
         for step in self.plan.steps:
-            if isinstance(step, KernelStep):
+            if isinstance(step, (KernelStep, ScanStep)):
                 source = next(kernel for kernel in self.kernels if kernel.name == step.name)
                 rows.append((step.name, source.text.splitlines()[0].removeprefix("// ")))
             elif isinstance(step, ProductStep):

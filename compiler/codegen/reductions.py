@@ -14,13 +14,14 @@ from collections.abc import Sequence
 import sympy
 
 from ..ir.graph import Node
-from ..lang.checked import Length
+from ..lang.checked import Kind, Length
+from ..schedule.nest import plan_nest
 from ..schedule.steps import KernelStep, Schedule, Store
 from .access import Access
 from .expressions import CPP_TYPES, bare
 from .lengths import identifier
 from .loops import Loop
-from .values import STORAGE_TYPES, ValueWriter
+from .values import ValueWriter
 
 CHUNK = 4096
 LANES = {"f32": 16, "f64": 8}  # accumulators side by side, a vector of them: 64 bytes
@@ -29,7 +30,7 @@ LANE_TERMS = 1024
 MOST_LANES = 1024
 
 ACCUMULATORS = {"real": "double", "int": "int64_t", "bool": "int64_t"}
-_COMBINE = {
+COMBINE = {
     "sum": "{0} += {1};",
     "prod": "{0} *= {1};",
     "max": "{0} = lamina::max({0}, {1});",
@@ -41,11 +42,34 @@ _START = {"sum": "0", "prod": "1", "any": "0", "all": "1"}
 PRAGMA = {"sum": "+", "prod": "*", "max": "lamina_max", "min": "lamina_min", "any": "|", "all": "&"}
 
 
+def start_value(node: Node, kind: str) -> str:
+    """What a reduction gives for no value at all, as C++ of type `kind`."""
+    operation = node.attribute("operation")
+    if operation in ("max", "min"):
+        sign = "-" if operation == "max" else ""
+        if node.kind == "real":
+            return f"{kind}({sign}__builtin_inf())"
+        return "INT64_MIN" if operation == "max" else "INT64_MAX"
+    return f"{kind}({_START[operation]})"
+
+
+def combined(node: Node, kind: Kind, target: str, value: str) -> str:
+    """The statement that takes one more value, of the given kind, into the result of a reduction."""
+    operation = node.attribute("operation")
+    if kind == "bool" and operation in ("any", "all"):
+        value = f"int64_t({bare(value)})"
+    elif kind != node.kind:
+        value = f"{CPP_TYPES[node.kind]}({bare(value)})"
+    return COMBINE[operation].format(target, bare(value))
+
+
 class ReductionWriter(ValueWriter):
     """The text of reductions and stores."""
 
     def __init__(self, schedule: Schedule, step: KernelStep) -> None:
-        super().__init__(schedule, step)
+        nest = plan_nest(schedule.nodes, tuple(schedule.lengths), step.leaves, step.stores)
+        assert not nest.cut and not nest.deferred
+        super().__init__(schedule, step, nest)
         self.lanes = self._use_lanes()
         self.scratch = self._scratch()
 
@@ -103,29 +127,14 @@ class ReductionWriter(ValueWriter):
 
     def _start_array(self, number: int, offset: Length, axes: Sequence[str]) -> None:
         node = self.nodes[number]
-        start = self._start_value(node, ACCUMULATORS[node.kind])
+        start = start_value(node, ACCUMULATORS[node.kind])
         base = f"own + {self.length(offset)}" if offset != 0 else "own"
         target = base if node.kind == "real" else f"reinterpret_cast<int64_t*>({base})"
         self.out.add(f"lamina::fill({target}, {self.length(self._points(axes))}, {start});")
 
-    def _start_value(self, node: Node, kind: str) -> str:
-        operation = node.attribute("operation")
-        if operation in ("max", "min"):
-            sign = "-" if operation == "max" else ""
-            if node.kind == "real":
-                return f"{kind}({sign}__builtin_inf())"
-            return "INT64_MIN" if operation == "max" else "INT64_MAX"
-        return f"{kind}({_START[operation]})"
-
     def _accumulate(self, number: int, target: str, value: str) -> None:
         node = self.nodes[number]
-        body = self.nodes[node.operands[0]]
-        operation = node.attribute("operation")
-        if body.kind == "bool" and operation in ("any", "all"):
-            value = f"int64_t({bare(value)})"
-        elif body.kind != node.kind:
-            value = f"{CPP_TYPES[node.kind]}({bare(value)})"
-        self.out.add(_COMBINE[operation].format(target, bare(value)))
+        self.out.add(combined(node, self.nodes[node.operands[0]].kind, target, value))
 
     def _fold(self, number: int, value: str) -> None:
         """Adds a register or a row's value to the running result of a reduction."""
@@ -137,24 +146,12 @@ class ReductionWriter(ValueWriter):
             target = self._array_element(number, self.row_offsets[number], self._kept_inner(number))
         else:
             target = f"total_{number}"
-        self.out.add(_COMBINE[node.attribute("operation")].format(target, f"{kind}({bare(value)})"))
+        self.out.add(COMBINE[node.attribute("operation")].format(target, f"{kind}({bare(value)})"))
 
     def _lane_place(self, number: int) -> str:
         axes = self.nodes[number].axes
         loops = [loop for loop in self.outer if set(loop.axes) <= set(axes)]
         return self.offset(self._array_access(axes), loops, self.column_offsets[number])
-
-    def _store(self, store: Store, each: Access, value: str) -> None:
-        place = self.offset(each, (*self.outer, *self.inner))
-        self._write(store, f"{self.pointer(store.place.buffer)}[{place}]", value)
-
-    def _write(self, store: Store, target: str, value: str) -> None:
-        dtype = self.schedule.buffers[store.place.buffer].dtype
-        kind = self.nodes[store.node].kind
-        text = bare(value)
-        if dtype != {"real": "compute", "int": "i64", "bool": "bool"}[kind]:
-            text = f"lamina::convert<{STORAGE_TYPES[dtype]}>({text})"
-        self.out.add(f"{target} {'+=' if store.accumulate else '='} {text};")
 
     def _store_array(self, store: Store, each: Access) -> None:
         """A row reduction that keeps inner axes: its scratch row to its place."""
@@ -197,9 +194,9 @@ class ReductionWriter(ValueWriter):
         kind = ACCUMULATORS[node.kind]
         array = "scratch" if node.kind == "real" else "reinterpret_cast<const int64_t*>(scratch)"
         place = self.offset(self._array_access(node.axes), loops, self.column_offsets[number])
-        out.add(f"{kind} total_{number} = {self._start_value(node, kind)};")
+        out.add(f"{kind} total_{number} = {start_value(node, kind)};")
         element = f"{array}[member * scratch_stride + {place}]"
-        combine = _COMBINE[node.attribute("operation")].format(f"total_{number}", element)
+        combine = COMBINE[node.attribute("operation")].format(f"total_{number}", element)
         out.add(f"for (int64_t member = 0; member < members; ++member) {combine}")
         for store, each in zip(self.step.stores, self.store_accesses, strict=True):
             if store.node == number:

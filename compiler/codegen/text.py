@@ -31,3 +31,7 @@ class Lines:
 
     def text(self) -> str:
         return "".join(f"{line}\n" for line in self._lines)
+
+    def append(self, other: Lines) -> None:
+        """The lines of another text, which has been indented as it will stand here."""
+        self._lines.extend(other._lines)

@@ -7,13 +7,14 @@ value's text. Holds: a value is named in the innermost loop that it varies along
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import sympy
 
 from ..ir.graph import Affine, Node
 from ..lang.checked import Length
-from ..schedule.nest import leaf_place, plan_nest
-from ..schedule.steps import KernelStep, Schedule
+from ..schedule.nest import Nest, leaf_place, used_by
+from ..schedule.steps import KernelStep, Place, ScanStep, Schedule, Store
 from .access import Access, access
 from .expressions import CPP_TYPES, bare, expression, literal
 from .lengths import cpp_length, identifier
@@ -33,18 +34,29 @@ STORAGE_TYPES = {
 }
 
 
-class ValueWriter:
-    """The nest of a kernel step, and the text of its values."""
+@dataclass(frozen=True)
+class KernelSource:
+    """`parameters`: (C++ declaration, argument text). `scratch`: float64 words a thread, or 0; `scratch_name` its parameter."""
 
-    def __init__(self, schedule: Schedule, step: KernelStep) -> None:
+    name: str
+    text: str
+    buffers: tuple[str, ...]
+    lengths: tuple[str, ...]
+    scratch: Length
+    places: tuple[Place, ...]
+
+
+class ValueWriter:
+    """The nest of a step, and the text of its values."""
+
+    def __init__(self, schedule: Schedule, step: KernelStep | ScanStep, nest: Nest) -> None:
         self.schedule = schedule
         self.step = step
         self.double = schedule.compute == "f64"
         self.nodes: Sequence[Node] = schedule.nodes
         self.lengths = schedule.lengths
         self.leaves = step.leaves
-        self.nest = plan_nest(self.nodes, tuple(self.lengths), self.leaves, step.stores)
-        assert not self.nest.cut and not self.nest.deferred
+        self.nest = nest
         self.names = Names()
         self.out = Lines()
         self.accesses: dict[int, Access] = {}
@@ -58,6 +70,7 @@ class ValueWriter:
         everything = [*self.accesses.values(), *self.store_accesses]
         for each in self.accesses.values():  # an index of its own has to step as one, too
             everything += [fitted.index for fitted in each.fitted if isinstance(fitted.index, Access)]
+        self.walks = everything
         nodes, lengths = self.nodes, dict(self.lengths)
         self.outer = merged_loops(self.nest.outer, self.nest, nodes, lengths, everything)
         self.inner = merged_loops(self.nest.inner, self.nest, nodes, lengths, everything)
@@ -75,6 +88,7 @@ class ValueWriter:
         self.uses: dict[int, int] = {}
         self.deepest: dict[int, int] = {}
         self.quoted: set[str] = set()
+        self.scratch: Length = sympy.Integer(0)
 
     def _points(self, axes: Sequence[str]) -> Length:
         product: Length = sympy.Integer(1)
@@ -113,6 +127,34 @@ class ValueWriter:
         """The innermost inner loop a value varies along; -1 for none."""
         axes = set(self.nodes[number].axes)
         return max((position for position, loop in enumerate(self.inner) if axes & set(loop.axes)), default=-1)
+
+    def _needed(self, roots: Sequence[int]) -> list[int]:
+        """The values to compute within the inner loops for these roots, in order."""
+        seen: set[int] = set()
+        pending = list(roots)
+        while pending:
+            number = pending.pop()
+            if number in seen or number in self.text_of:
+                continue
+            seen.add(number)
+            if number not in self.row:
+                pending.extend(used_by(self.nodes, self.leaves, number))
+        self.uses, self.deepest = {}, {}
+        for number in sorted(seen):
+            if number not in self.row:
+                for operand in used_by(self.nodes, self.leaves, number):
+                    self.uses[operand] = self.uses.get(operand, 0) + 1
+                    self.deepest[operand] = max(self.deepest.get(operand, -1), self._depth(number))
+        for root in roots:
+            self.uses[root] = self.uses.get(root, 0) + 1
+            self.deepest[root] = len(self.inner) - 1
+        return sorted(seen)
+
+    def _values_at(self, needed: Sequence[int], depth: int) -> None:
+        for number in needed:
+            if max(self._depth(number), 0) == depth and number not in self.text_of:
+                alone = self.uses.get(number, 0) == 1 and self.deepest.get(number) == depth
+                self._define(number, single=alone)
 
     def _define(self, number: int, *, single: bool) -> None:
         """Makes the value's text: inlined where it is used once, else a named constant."""
@@ -205,3 +247,46 @@ class ValueWriter:
         place = self.offset(each, [loop for loop in (*self.outer, *self.inner) if set(loop.axes) <= set(axes)], offset)
         array = "own" if self.nodes[number].kind == "real" else "reinterpret_cast<int64_t*>(own)"
         return f"{array}[{place}]"
+
+    def _store(self, store: Store, each: Access, value: str) -> None:
+        place = self.offset(each, (*self.outer, *self.inner))
+        self._write(store, f"{self.pointer(store.place.buffer)}[{place}]", value)
+
+    def _write(self, store: Store, target: str, value: str) -> None:
+        dtype = self.schedule.buffers[store.place.buffer].dtype
+        kind = self.nodes[store.node].kind
+        text = bare(value)
+        if dtype != {"real": "compute", "int": "i64", "bool": "bool"}[kind]:
+            text = f"lamina::convert<{STORAGE_TYPES[dtype]}>({text})"
+        self.out.add(f"{target} {'+=' if store.accumulate else '='} {text};")
+
+    def _function(self, body: Lines, comments: Sequence[str]) -> KernelSource:
+        """The function around a body: its parameters are the buffers it uses, its scratch memory and the lengths it asked for."""
+        buffers: dict[str, None] = {}
+        for number in self.nest.cone:
+            if number in self.sources:
+                buffers.setdefault(self.sources[number])
+        stored = {store.place.buffer for store in self.step.stores}
+        for store in self.step.stores:
+            buffers.setdefault(store.place.buffer)
+        parameters = []
+        for name in buffers:
+            buffer = self.schedule.buffers[name]
+            constant = "" if name in stored else "const "
+            parameters.append(f"{constant}{STORAGE_TYPES[buffer.dtype]}* __restrict {self.pointer(name)}")
+        if self.scratch != 0:
+            parameters.append("double* __restrict scratch")
+            parameters.append("const int64_t scratch_stride")
+        lengths = list(self.used_lengths)
+        parameters += [f"const int64_t {cpp_length(sympy.Symbol(name, integer=True, nonnegative=True))}" for name in lengths]
+        parameters.append("const int64_t threads")
+        head = Lines()
+        for comment in comments:
+            head.add(f"// {comment}")
+        head.add(f"static void {self.step.name}({', '.join(parameters)}) {{")
+        text = head.text() + body.text() + "}\n"
+        return KernelSource(self.step.name, text, tuple(buffers), tuple(lengths), self.scratch, self._all_places())
+
+    def _all_places(self) -> tuple[Place, ...]:
+        places = [leaf_place(self.nodes, self.leaves, number) for number in self.nest.cone if number in self.sources]
+        return (*(place for place in places if place is not None), *(store.place for store in self.step.stores))

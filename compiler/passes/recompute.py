@@ -157,9 +157,11 @@ def _varying(builder: Builder) -> set[int]:
 
 def _never_again(builder: Builder, number: int) -> bool:
     node = builder.nodes[number]
-    if node.op in ("contract", "scan"):
+    if node.op == "contract":
         return True
-    if node.op != "reduce" or node.kind != "real":
+    if node.op not in ("reduce", "scan") or node.kind != "real":
         return False
+    if node.op == "scan":
+        return True
     before = nominal(builder.lengths, builder.nodes[node.operands[0]].axes)
     return before >= LEAST_SHRINKING * nominal(builder.lengths, node.axes)

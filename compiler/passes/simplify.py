@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy
 
-from ..ir.graph import Builder
+from ..ir.graph import Builder, entry_length, whole_index
 from ..ir.scalar_ops import ORDERED_POLYNOMIALS, SCALAR_OPS
 from .substitute import push_slice
 
@@ -23,6 +23,8 @@ def simplify(builder: Builder, op: str, operands: tuple[int, ...], attributes: d
     """The `Builder.simplify` hook."""
     if op == "reduce":
         return _reduce(builder, operands[0], attributes["operation"], attributes["over"])
+    if op == "read":
+        return _read(builder, operands, attributes)
     if op == "slice":
         return _slice(builder, operands[0], attributes["axis"], attributes["position"])
     if op == "length" and attributes["length"].is_Integer:
@@ -40,6 +42,27 @@ def simplify(builder: Builder, op: str, operands: tuple[int, ...], attributes: d
     if op in _COMMUTATIVE:
         return builder.find(op, (operands[1], operands[0]))
     return None
+
+
+def _read(builder: Builder, operands: tuple[int, ...], attributes: dict[str, Any]) -> int | None:
+    """A value that is a tensor read whole need not be laid out to be read at other indices: the tensor is read there."""
+    view = builder.nodes[operands[0]]
+    if view.op != "view":
+        return None
+    value = builder.nodes[view.operands[0]]
+    if value.op != "read" or value.attribute("boundary") is not None or builder.nodes[value.operands[0]].op != "input":
+        return None
+    lengths = builder.lengths
+    dimensions = builder.inputs[builder.nodes[value.operands[0]].attribute("name")].entries
+    wholes = [whole_index(entry, lengths) for entry in view.attribute("entries")]
+    places = [wholes.index(index) if index in wholes else -1 for index in value.attribute("indices")]
+    if sorted(places) != list(range(len(wholes))):
+        return None
+    entries = [view.attribute("entries")[place] for place in places]
+    if any(entry_length(entry, lengths) != entry_length(own, lengths) for entry, own in zip(entries, dimensions, strict=True)):
+        return None
+    indices = tuple(attributes["indices"][place] for place in places)
+    return builder.add("read", (value.operands[0], *operands[1:]), indices=indices, boundary=attributes["boundary"])
 
 
 def constant(builder: Builder, number: int) -> float | int | bool | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from ..ir.graph import Affine
 from ..ir.text import value_text
 from ..schedule.nest import Nest, plan_nest
+from ..schedule.scans import recurrence
 from ..schedule.steps import (
     Buffer,
     CheckStep,
@@ -18,6 +19,7 @@ from ..schedule.steps import (
     KernelStep,
     Place,
     ProductStep,
+    ScanStep,
     ScatterStep,
     Schedule,
     Step,
@@ -39,6 +41,8 @@ def _record(plan: Schedule, step: Step) -> Kernel:
         return _scatter(step)
     if isinstance(step, WindowStep):
         return _windows(step)
+    if isinstance(step, ScanStep):
+        return _scan(plan, step)
     return _check(step) if isinstance(step, CheckStep) else _product(step)
 
 
@@ -124,6 +128,19 @@ def _windows_text(step: WindowStep) -> list[str]:
     return lines
 
 
+def _scan(plan: Schedule, step: ScanStep) -> Kernel:
+    found = recurrence(plan.nodes, tuple(plan.lengths), step.leaves, step.stores, [store.node for store in step.stores])
+    computes = tuple(dict.fromkeys(store.place.buffer for store in step.stores))
+    words = f"{', '.join(computes)}, step by step {'back ' if found.reverse else ''}along {found.axis}"
+    if found.rest:
+        words += f", for each of {_times(found.rest)}"
+    if found.staged:
+        words += (
+            f"; each step first finishes {_counted(len(found.staged), 'value')} along {_times(sorted(found.within), 'no axis')}"
+        )
+    return Kernel(step.name, "scan", (*found.rest, found.axis), 1, computes, words)
+
+
 def _check(step: CheckStep) -> Kernel:
     bounds = [place.buffer for place in (step.low, step.high) if place is not None]
     what = f"{' and '.join(bounds)} lie" if bounds else "each of its indices lies"
@@ -138,6 +155,8 @@ def _scatter(step: ScatterStep) -> Kernel:
 
 
 def _step_text(plan: Schedule, step: Step) -> list[str]:
+    if isinstance(step, ScanStep):
+        return [f"{step.name}: {_scan(plan, step).summary}", *(_store(plan, store) for store in step.stores)]
     if isinstance(step, (CheckStep, ScatterStep)):
         return [f"{step.name}: {_record(plan, step).summary}"]
     if isinstance(step, WindowStep):

@@ -33,6 +33,10 @@ class Grouping:
         """The value will be stored by the next kernels and readable from then on."""
         self._promised[number] = place
 
+    def is_promised(self, number: int) -> bool:
+        """Whether the next kernels store the value."""
+        return number in self._promised
+
     def kernels(self, stores: Sequence[Store]) -> list[KernelStep]:
         steps = self._plan(stores)
         self.leaves.update(self._promised)

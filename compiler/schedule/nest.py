@@ -106,7 +106,7 @@ def index_axes(nodes: Sequence[Node], index: Affine | Gathered) -> tuple[str, ..
     return index.axes if isinstance(index, Affine) else nodes[index.node].axes
 
 
-def _loop_order(
+def loop_order(
     nodes: Sequence[Node], leaves: Mapping[int, Place], cone: Sequence[int], stores: Sequence[Store], domain: Sequence[str]
 ) -> tuple[str, ...]:
     """Storage order of the largest tensor accessed; axes it lacks where other tensors have them, else last."""
@@ -134,7 +134,7 @@ def plan_nest(nodes: Sequence[Node], axes: Sequence[str], leaves: Mapping[int, P
     wanted = {axis for store in stores for axis in store.axes}
     wanted.update(axis for n in reductions for axis in nodes[nodes[n].operands[0]].axes)
     domain = tuple(axis for axis in axes if axis in wanted)
-    order = _loop_order(nodes, leaves, cone, stores, domain)
+    order = loop_order(nodes, leaves, cone, stores, domain)
 
     users: dict[int, list[int]] = {number: [] for number in cone}
     for number in cone:

@@ -10,11 +10,13 @@ where it is needed, in registers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import sympy
 
 from ..ir.graph import Affine, Builder, Graph, Output, entry_length, whole_index
+from ..ir.scans import FreeValues
 from ..lang.checked import Length
 from ..passes.contractions import worth_a_product
 from ..passes.simplify import simplify
@@ -26,8 +28,9 @@ from .nest import leaf_place
 from .padding import padded_operands
 from .products import ProductAxes, adjacent_axes, is_window, product_axes, stacked_axes, stored_order
 from .program import Signature
+from .scan_steps import STORED_KINDS, ScanSteps
 from .scatters import ScatterPlan, lies_densely, plan_scatter
-from .steps import Buffer, CheckStep, Place, ProductStep, ScatterStep, Schedule, Step, Store, WindowStep
+from .steps import Buffer, CheckStep, Place, ProductStep, ScanStep, ScatterStep, Schedule, Step, Store, WindowStep
 from .tiles import tile_loop
 
 _FLOATING = ("compute", "f64", "f32", "f16", "bf16")
@@ -37,15 +40,15 @@ class NotLowered(Exception):
     """An op that no step can compute yet; the message names it."""
 
 
-STORED_OPS = ("contract", "view", "scatter")  # a node of these ends a phase: what uses it comes in a later one
+STORED_OPS = ("contract", "view", "scatter", "scan")  # a node of these ends a phase: what uses it comes in a later one
 
 
 # in the words of whoever wrote the layer
 KERNEL_OPS_REFUSED = {
     "transform": "a transform (fft, dct and the like)",
-    "scan": "scan",
-    "carried": "scan",
 }
+# these need stored operands, or look at other points: within a step of a scan there are none
+STEP_OPS_REFUSED = ("contract", "view", "stack", "slice", "scatter", "transform")
 
 
 def schedule(graph: Graph, signature: Signature) -> Schedule:
@@ -81,6 +84,8 @@ class _Partition:
         self.leaves: dict[int, Place] = {}
         self.steps: list[Step] = []
         self.grouping = Grouping(self.builder, self.leaves, self._temporary)
+        self.free = FreeValues(self.builder.nodes)
+        self.scans = ScanSteps(self.builder, self.buffers, self.grouping, self._temporary, self._unstacked)
 
     def _stored(self, dtype: str) -> str:
         return "compute" if dtype == self.compute else dtype
@@ -101,10 +106,11 @@ class _Partition:
         stores = [store for out in self.outputs for store in self._output_stores(out)]
         cone = self._cone([store.node for store in stores])
         phases = self._phases(cone)
-        stored = [number for number in cone if self.builder.nodes[number].op in STORED_OPS]
+        stored = [number for number in cone if self._is_stored(number)]
         direct = self._place_products([n for n in stored if self.builder.nodes[n].op == "contract"], stores)
         direct |= self._place_scatters([n for n in stored if self.builder.nodes[n].op == "scatter"], stores)
         stores = [store for store in stores if store.node not in direct or self.leaves[store.node].buffer != store.place.buffer]
+        stores = self.scans.place([n for n in stored if self.builder.nodes[n].op == "scan"], cone, stores)
         checks = checks_of(self.builder, cone)
         last = max([phases[store.node] for store in stores] + [0] + [phases[number] for number in stored])
         for phase in range(last + 1):
@@ -118,7 +124,9 @@ class _Partition:
             wanted.extend(self._carried_reductions(cone, phases, phase))
             unique = tuple(dict.fromkeys(wanted))
             self.steps.extend(self.grouping.kernels(unique))
-            self.steps.extend(step for steps, _ in prepared for step in steps)
+            for step in (step for steps, _ in prepared for step in steps):
+                # what the kernels have just stored is there for a scan to read
+                self.steps.append(replace(step, leaves=dict(self.leaves)) if isinstance(step, ScanStep) else step)
         steps, buffers, tile = tile_loop(tuple(self.steps), self.buffers, self.builder)
         return Schedule(
             self.graph.name,
@@ -145,12 +153,20 @@ class _Partition:
                 raise NotLowered(KERNEL_OPS_REFUSED[node.op])
             if node.kind == "complex":
                 raise NotLowered("complex values")
+            if self.free.of(number) and node.op in STEP_OPS_REFUSED:
+                raise NotLowered(f"a {node.op} of a running value within its scan")
         return sorted(seen)
+
+    def _is_stored(self, number: int) -> bool:
+        """Whether a value is computed by a step of its own."""
+        return self.builder.nodes[number].op in STORED_OPS and not self.free.of(number)
 
     def _check(self, check: Check) -> None:
         """The steps that find an index's extremes and compare them with the dimension, before what reads there."""
         low = high = None
         if check.node is not None:
+            if self.free.of(check.node):
+                raise NotLowered("a read at an index that a running value gives, but for one through zero, wrap, clamp or reflect")
             axes = self.builder.nodes[check.node].axes
             low, high = self._temporary("lowest", (), "i64"), self._temporary("highest", (), "i64")
             extremes = [(self.builder.reduce("min", check.node, axes), low), (self.builder.reduce("max", check.node, axes), high)]
@@ -201,7 +217,7 @@ class _Partition:
         for number in cone:
             node = self.builder.nodes[number]
             phase = max((phases[operand] for operand in node.operands), default=0)
-            phases[number] = phase + 1 if node.op in STORED_OPS else phase
+            phases[number] = phase + 1 if self._is_stored(number) else phase
         return phases
 
     def _carried_reductions(self, cone: list[int], phases: dict[int, int], phase: int) -> list[Store]:
@@ -213,7 +229,9 @@ class _Partition:
                 users[operand] = max(users.get(operand, 0), phases[number])
         for number in cone:
             node = self.builder.nodes[number]
-            if node.op == "reduce" and phases[number] == phase and self._needed_later(cone, phases, number, phase):
+            if node.op != "reduce" or phases[number] != phase or self.free.of(number) or self.grouping.is_promised(number):
+                continue
+            if self._needed_later(cone, phases, number, phase):
                 place = self._temporary(node.name or "sum", node.axes)
                 stores.append(Store(number, place, node.axes))
                 self.grouping.promise(number, place)
@@ -223,7 +241,7 @@ class _Partition:
         reached = {reduction}
         for number in cone:
             node = self.builder.nodes[number]
-            if number > reduction and node.op not in STORED_OPS and any(operand in reached for operand in node.operands):
+            if number > reduction and not self._is_stored(number) and any(operand in reached for operand in node.operands):
                 if phases[number] > phase:
                     return True
                 reached.add(number)
@@ -317,8 +335,10 @@ class _Partition:
         name = node.name or "windows"
         return [WindowStep(name, number, roles, outer, others, source, place, self.leaves[number])], stores
 
-    def _prepare(self, number: int) -> tuple[list[Step], list[Store]]:
+    def _prepare(self, number: int) -> tuple[Sequence[Step], list[Store]]:
         """The steps that compute a value of `STORED_OPS`, and the stores of what they need."""
+        if self.builder.nodes[number].op == "scan":
+            return self.scans.prepare(number)
         if self.builder.nodes[number].op == "view":
             return [], self._view(number)
         if self.builder.nodes[number].op == "scatter":
@@ -337,7 +357,7 @@ class _Partition:
         if known is not None and known.indices == indices and len(self.buffers[known.buffer].dimensions) == len(entries):
             self.leaves[number] = known
             return []
-        kind = {"int": "i64", "bool": "bool"}.get(node.kind, "compute")
+        kind = STORED_KINDS[node.kind]
         stem = self.builder.nodes[value].name or "value"
         place = self._buffer(stem, tuple(entry_length(entry, lengths) for entry in entries), indices, kind)
         self.leaves[number] = place

@@ -138,6 +138,19 @@ class CheckStep:
 
 
 @dataclass(frozen=True)
+class ScanStep:
+    """A recurrence, run along its axis by `node`, a scan, and by all scans of the same operands.
+
+    A store's node is one of these scans: its value is written at every step. `leaves` are the places of values computed before.
+    """
+
+    name: str
+    node: int
+    stores: tuple[Store, ...]
+    leaves: Mapping[int, Place]
+
+
+@dataclass(frozen=True)
 class ScatterStep:
     """result[outer, groups, rows, inner] = sums of values[outer, groups, points, inner] at the rows keys[groups, points].
 
@@ -158,7 +171,7 @@ class ScatterStep:
     order: Place
 
 
-Step = Union[KernelStep, ProductStep, WindowStep, CheckStep, ScatterStep]
+Step = Union[KernelStep, ScanStep, ProductStep, WindowStep, CheckStep, ScatterStep]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from ..ir.graph import Affine, Builder
 from ..lang.checked import Length
 from ..passes.costs import nominal_length
 from .nest import cone_of, is_leaf, leaf_place
-from .steps import Buffer, CheckStep, KernelStep, Place, ProductStep, ScatterStep, Step, TileLoop, WindowStep
+from .steps import Buffer, CheckStep, KernelStep, Place, ProductStep, ScanStep, ScatterStep, Step, TileLoop, WindowStep
 
 TILE_ELEMENTS = 2**19  # of all tiled temporaries of a thread together
 LEAST_TILE = 64
@@ -100,7 +100,8 @@ def _places(step: Step, builder: Builder) -> list[tuple[Place, bool]]:
         return [(step.data, False), (step.weight, False), (step.result, True)]
     if isinstance(step, CheckStep):
         return [(place, False) for place in (step.low, step.high) if place is not None]
-    cone = cone_of(builder.nodes, step.leaves, [store.node for store in step.stores])
+    roots = builder.nodes[step.node].operands if isinstance(step, ScanStep) else [store.node for store in step.stores]
+    cone = cone_of(builder.nodes, step.leaves, roots)
     reads = [place for number in cone if (place := leaf_place(builder.nodes, step.leaves, number)) is not None]
     return [(place, False) for place in reads] + [(store.place, True) for store in step.stores]
 
@@ -109,7 +110,7 @@ def _can_tile(
     step: Step, places: Sequence[tuple[Place, bool]], axis: str, length: Length, buffers: Mapping[str, Buffer], builder: Builder
 ) -> bool:
     """Whether the step on fewer rows is the same step: the axis leads every buffer that has it, and is never a value."""
-    if isinstance(step, (ScatterStep, WindowStep)):
+    if isinstance(step, (ScanStep, ScatterStep, WindowStep)):
         return False
     for place, written in places:
         affine = [index for index in place.indices if isinstance(index, Affine)]

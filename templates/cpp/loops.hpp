@@ -54,6 +54,13 @@ LAMINA_INLINE int64_t reflect(int64_t index, int64_t n) {
     return n < 2 ? 0 : once >= n ? 2 * (n - 1) - once : once;
 }
 
+// How many of the lanes of a recurrence step together: `most`, or fewer where threads would go without.
+LAMINA_INLINE int64_t scan_block(int64_t threads, int64_t others, int64_t lanes, int64_t most) {
+    int64_t block = most;
+    while (block > 16 && others * ((lanes + block - 1) / block) < threads) block /= 2;
+    return block;
+}
+
 template <class T>
 static inline void fill(T* target, int64_t n, T value) {
     for (int64_t i = 0; i < n; ++i) target[i] = value;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kernel_cases_found import EXTREMA, FOUND
 from kernel_cases_reads import BEYOND, GATHERS, MIXED, SHIFTS
 from kernel_cases_reductions import FUNCTIONS, NORMALISATIONS, POLYNOMIALS, REDUCTIONS, SPLIT
+from kernel_cases_scans import SCANS
 from kernel_cases_windows import DEPTHWISE, WINDOWS
 from kernel_harness import Case, booleans, chosen, integers, uniform
 
@@ -366,6 +367,7 @@ GROUPS: dict[str, dict[str, Case]] = {
     "gathers": GATHERS,
     "windows": WINDOWS,
     "windows of each channel": DEPTHWISE,
+    "scans": SCANS,
     "choices": CHOICES,
     "shapes": SHAPES,
     "layouts": LAYOUTS,

@@ -1,0 +1,246 @@
+"""A recurrence as a C++ function.
+
+In: a scan step of a schedule. Out: its `KernelSource`.
+
+Structure of the text: the axes that the recurrence runs for each of are divided among threads; of the innermost of them a block of
+lanes steps together, the running values of the block in an array that stays in the nearest cache, so that a step is one vector loop
+over the lanes. What does not change from step to step is computed before the first one. Where a step sums over other axes, or runs
+a scan itself, it is written by `scan_stages.py`. Running values keep the compute dtype; stores round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..schedule.nest import Nest, is_leaf, used_by
+from ..schedule.scans import recurrence
+from ..schedule.steps import ScanStep, Schedule, Store
+from .access import Access
+from .expressions import CPP_TYPES, bare, convert
+from .lengths import identifier
+from .loops import Loop, merged_loops
+from .text import Lines
+from .values import KernelSource, ValueWriter
+
+# lanes that step together: where they are adjacent in memory, and where each has a row of its own
+ADJACENT_LANES, APART_LANES = 256, 16
+
+
+def scan_source(schedule: Schedule, step: ScanStep) -> KernelSource:
+    """The C++ of one recurrence."""
+    from .scan_stages import StagedScan
+
+    plain = _Scan(schedule, step)
+    return StagedScan(schedule, step).emit() if plain.scan.staged else plain.emit()
+
+
+class ScanWriter(ValueWriter):
+    """What both forms share: the recurrence, its loops, and where a step stores."""
+
+    def __init__(self, schedule: Schedule, step: ScanStep) -> None:
+        nodes, lengths = schedule.nodes, tuple(schedule.lengths)
+        results = list(dict.fromkeys(store.node for store in step.stores))
+        self.scan = recurrence(nodes, lengths, step.leaves, step.stores, results)
+        nest = Nest((), (*self.scan.rest, self.scan.axis), (), (), {}, self.scan.cone)
+        super().__init__(schedule, step, nest)
+        self.along = Loop((self.scan.axis,), f"i_{identifier(self.scan.axis)}", self.lengths[self.scan.axis])
+
+    def _merged(self, axes: Sequence[str]) -> tuple[Loop, ...]:
+        return merged_loops(axes, self.nest, self.nodes, dict(self.lengths), self.walks)
+
+    def _set_loops(self, outer: Sequence[Loop], inner: Sequence[Loop]) -> None:
+        self.outer, self.inner = tuple(outer), tuple(inner)
+        self.outer_axes = {axis for loop in self.outer for axis in loop.axes}
+
+    def _count(self, loops: Sequence[Loop]) -> str:
+        return " * ".join(self.length(loop.length) for loop in loops) or "1"
+
+    def _decode(self, loops: Sequence[Loop], remaining: str) -> None:
+        """Declares the loops' variables, from the number of a point of all of them."""
+        declarations = []
+        for position, loop in reversed(list(enumerate(loops))):
+            size = self.length(loop.length)
+            value = remaining if position == 0 else f"{remaining} % {size}"
+            declarations.append(f"const int64_t {loop.variable} = {value};")
+            remaining = f"({remaining} / {size})"
+        for declaration in reversed(declarations):
+            self.out.add(declaration)
+
+    def _open_steps(self) -> None:
+        """The loop along the axis, in the direction of the recurrence."""
+        length, variable = self.length(self.along.length), self.along.variable
+        if self.scan.reverse:
+            self.out.open(f"for (int64_t {variable} = {length} - 1; {variable} >= 0; --{variable})")
+        else:
+            self.out.open(f"for (int64_t {variable} = 0; {variable} < {length}; ++{variable})")
+
+    def _changing(self, number: int) -> bool:
+        """Whether a value differs from step to step."""
+        return number in self.scan.free or self.scan.axis in self.nodes[number].axes
+
+    def _define_fixed(self, roots: Sequence[int], axes: set[str]) -> None:
+        """Names the values below `roots` that vary along no other axes than `axes` and on no running value."""
+        for number in self._needed(roots):
+            if number not in self.scan.free and set(self.nodes[number].axes) <= axes:
+                self._define(number, single=False)
+
+    def _stored(self, position: int) -> list[tuple[Store, Access]]:
+        """The stores of the running value at a position."""
+        pairs = zip(self.step.stores, self.store_accesses, strict=True)
+        return [(store, each) for store, each in pairs if self.scan.results[store.node] == position]
+
+    def _once(self, store: Store, loops: Sequence[Loop]) -> list[str]:
+        """What must hold at the one point of the loops, along which the value does not vary, that stores it."""
+        return [f"{loop.variable} == 0" for loop in loops if not set(loop.axes) & set(store.axes)]
+
+    def _comment(self) -> str:
+        stored = ", ".join(dict.fromkeys(store.place.buffer for store in self.step.stores))
+        rest = f", for each of {' x '.join(self.scan.rest)}" if self.scan.rest else ""
+        return f"{stored}: steps {'back ' if self.scan.reverse else ''}along {self.scan.axis}{rest}"
+
+
+class _Scan(ScanWriter):
+    """Steps whose points are independent of each other."""
+
+    def emit(self) -> KernelSource:
+        body = Lines()
+        self.out = body
+        body.indent()
+        loops = self._merged(self.scan.rest)
+        self.lanes, self.pieces = loops[-1:], loops[:-1]
+        self._set_loops((*self.pieces, self.along), self.lanes)
+        bodies, initials = list(self.scan.bodies.values()), list(self.scan.initials.values())
+        self._define_fixed([*bodies, *initials], set())
+        self._region(bodies, initials)
+        return self._function(body, [self._comment()])
+
+    def _region(self, bodies: Sequence[int], initials: Sequence[int]) -> None:
+        out = self.out
+        others, lanes = self._count(self.pieces), self._count(self.lanes)
+        out.add(f"constexpr int64_t most = {self._most_lanes()};")
+        out.add(f"const int64_t block = lamina::scan_block(threads, {others}, {lanes}, most);")
+        out.add(f"const int64_t blocks = ({lanes} + block - 1) / block, pieces = {others} * blocks;")
+        points = " * ".join(self.length(loop.length) for loop in (*self.pieces, *self.lanes, self.along))
+        out.add(f"const int64_t team = lamina::team_size(threads, pieces, {points});")
+        out.add("#pragma omp parallel for schedule(dynamic, 1) num_threads(team) if (team > 1)")
+        out.open("for (int64_t piece = 0; piece < pieces; ++piece)")
+        self._decode(self.pieces, "(piece / blocks)" if self.lanes else "piece")
+        if self.lanes:
+            out.add(f"const int64_t begin = piece % blocks * block, extent = lamina::min(block, {lanes} - begin);")
+        outside = {axis for loop in self.pieces for axis in loop.axes}
+        self._define_fixed([*bodies, *initials], outside)
+        states = self._start(initials)
+        self._hoist(bodies)
+        self._open_steps()
+        self._define_fixed(bodies, {*outside, self.scan.axis})
+        self._step(bodies, states)
+        out.close()
+        out.close()
+
+    def _most_lanes(self) -> int:
+        if not self.lanes:
+            return 1
+        axis = self.lanes[0].step_axis
+        return ADJACENT_LANES if any(each.stride(axis) == 1 for each in self.store_accesses) else APART_LANES
+
+    def _open_lanes(self) -> str:
+        """The loop over the block's lanes; gives the index of a lane in the block's arrays."""
+        if not self.lanes:
+            self.out.open("")
+            return "0"
+        self.out.add("#pragma omp simd")
+        self.out.open("for (int64_t lane = 0; lane < extent; ++lane)")
+        self.out.add(f"const int64_t {self.lanes[0].variable} = begin + lane;")
+        return "lane"
+
+    def _array(self, stem: str, number: int, kind: str) -> str:
+        name = self.names.fresh(identifier(stem), number)
+        self.out.add(f"alignas(64) {CPP_TYPES[kind]} {name}[most];")
+        return name
+
+    def _start(self, initials: Sequence[int]) -> dict[int, str]:
+        """The arrays of the running values, with the initial ones."""
+        states = {}
+        for position, number in self.scan.running.items():
+            node = self.nodes[number]
+            states[position] = self._array(f"{node.attribute('name')}_now", number, node.kind)
+        if states:
+            scope = dict(self.text_of)
+            self.names.push()
+            lane = self._open_lanes()
+            self._values_at(self._needed(initials), 0)
+            for position, name in states.items():
+                self._assign(f"{name}[{lane}]", self.scan.initials[position], self.nodes[self.scan.running[position]].kind)
+            self.out.close()
+            self.names.pop()
+            self.text_of = scope
+        return states
+
+    def _assign(self, target: str, number: int, kind: str) -> None:
+        text = convert(bare(self.text_of[number]), self.nodes[number].kind, kind)  # type: ignore[arg-type]
+        self.out.add(f"{target} = {text};")
+
+    def _hoist(self, bodies: Sequence[int]) -> None:
+        """Computes what varies along the lanes but not from step to step, once, into arrays."""
+        self.hoisted: dict[int, str] = {}
+        changing = [number for number in self._needed(bodies) if self._changing(number)]
+        roots = [operand for number in changing for operand in used_by(self.nodes, self.leaves, number)]
+        roots += [number for number in bodies if not self._changing(number)]
+        fixed = [
+            number
+            for number in dict.fromkeys(roots)
+            if number not in self.text_of and not self._changing(number) and not is_leaf(self.nodes, self.leaves, number)
+        ]
+        if not fixed:
+            return
+        names = {number: self._array(self.nodes[number].name or "fixed", number, self.nodes[number].kind) for number in fixed}
+        scope = dict(self.text_of)
+        self.names.push()
+        lane = self._open_lanes()
+        self._values_at(self._needed(fixed), 0)
+        for number, name in names.items():
+            self._assign(f"{name}[{lane}]", number, self.nodes[number].kind)
+        self.out.close()
+        self.names.pop()
+        self.text_of = scope
+        self.hoisted = names
+
+    def _step(self, bodies: Sequence[int], states: dict[int, str]) -> None:
+        out = self.out
+        scope = dict(self.text_of)
+        self.names.push()
+        lane = self._open_lanes()
+        for number, name in self.hoisted.items():
+            self.text_of[number] = f"{name}[{lane}]"
+        for position, number in self.scan.running.items():
+            node = self.nodes[number]
+            name = self.names.fresh(identifier(node.attribute("name")), number)
+            out.add(f"const {CPP_TYPES[node.kind]} {name} = {states[position]}[{lane}];")
+            self.text_of[number] = name
+        self._values_at(self._needed(bodies), 0)
+        late: list[tuple[list[str], Store, Access, str]] = []
+        for position, number in self.scan.bodies.items():
+            kind = self._kind(position)
+            name = self.names.fresh("following", number)
+            self._assign(f"const {CPP_TYPES[kind]} {name}", number, kind)
+            for store, each in self._stored(position):
+                once = self._once(store, (*self.pieces, *self.lanes))
+                if once:
+                    late.append((once, store, each, name))
+                else:
+                    self._store(store, each, name)
+            if position in states:
+                out.add(f"{states[position]}[{lane}] = {name};")
+        for once, store, each, name in late:
+            out.open(f"if ({' && '.join(once)})")
+            self._store(store, each, name)
+            out.close()
+        out.close()
+        self.names.pop()
+        self.text_of = scope
+
+    def _kind(self, position: int) -> str:
+        """The kind of the running value at a position: its own, or that of the scan that reads it."""
+        if position in self.scan.running:
+            return self.nodes[self.scan.running[position]].kind
+        return next(self.nodes[number].kind for number, place in self.scan.results.items() if place == position)

@@ -1,0 +1,216 @@
+"""A recurrence whose steps look at other points than their own, as a C++ function.
+
+In: a scan step of a schedule. Out: its `KernelSource`.
+
+A step of `h / sqrt(mean[D](h*h))` needs all of h along D. So the running values along such axes lie in a thread's scratch memory,
+and a step is a sequence of loop nests: each reduction, and each scan within, fills an array of scratch; then the values after the
+step are computed from these, and replace the ones before. Sums are gathered in float64. What remains of the axes is divided among
+threads. Right for any body; no effort is made to run loops together or in vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import sympy
+
+from ..ir.scans import same_recurrence
+from ..schedule.scans import Recurrence, recurrence
+from .access import Access
+from .expressions import CPP_TYPES, bare, convert
+from .lengths import identifier
+from .loops import Loop
+from .reductions import ACCUMULATORS, COMBINE, start_value
+from .scan import ScanWriter
+from .text import Lines
+from .values import KernelSource
+
+
+class StagedScan(ScanWriter):
+    """`arrays`: the name of the scratch array that holds a value, and the axes it is laid out along."""
+
+    def emit(self) -> KernelSource:
+        body = Lines()
+        self.out = body
+        body.indent()
+        self.arrays: dict[int, tuple[str, tuple[str, ...]]] = {}
+        self._set_loops((), ())
+        self._define_fixed([*self.scan.bodies.values(), *self.scan.initials.values()], set())
+        shared = tuple(self._loop(axis) for axis in self.scan.rest if axis not in self.scan.within)
+        inside = Lines()
+        inside.indent()
+        inside.indent()
+        inside.indent()
+        self.out = inside
+        self._set_loops(shared, ())
+        self._recurrence(self.scan, shared, {}, frozenset())
+        self.out = body
+        self._region(shared, inside)
+        return self._function(body, [f"{self._comment()}, {len(self.scan.staged)} stage(s) a step"])
+
+    def _loop(self, axis: str) -> Loop:
+        return Loop((axis,), f"i_{identifier(axis)}", self.lengths[axis])
+
+    def _region(self, shared: Sequence[Loop], inside: Lines) -> None:
+        out = self.out
+        out.add(f"const int64_t pieces = {self._count(shared)};")
+        points = " * ".join(self.length(self.lengths[axis]) for axis in (*self.scan.rest, self.scan.axis))
+        out.add(f"const int64_t team = lamina::team_size(threads, pieces, {points});")
+        words = "scratch_stride" if self.scratch != 0 else "0"
+        out.add(f"const int64_t members = lamina::share_count(team, pieces, {words});")
+        out.add("#pragma omp parallel for schedule(dynamic, 1) num_threads(team) if (team > 1)")
+        out.open("for (int64_t member = 0; member < members; ++member)")
+        if self.scratch != 0:
+            out.add("double* __restrict own = scratch + member * scratch_stride;")
+        out.open("for (int64_t piece = pieces * member / members; piece < pieces * (member + 1) / members; ++piece)")
+        self._decode(shared, "piece")
+        out.append(inside)
+        out.close()
+        out.close()
+
+    # -------------------------------------------------------------------------------------------- arrays
+
+    def _new_array(self, stem: str, number: int, kind: str, axes: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+        name = self.names.fresh(identifier(stem), number)
+        base = f"own + {self.length(self.scratch)}" if self.scratch != 0 else "own"
+        self.out.add(f"{CPP_TYPES[kind]}* const {name} = reinterpret_cast<{CPP_TYPES[kind]}*>({base});")
+        self.scratch = self.scratch + self._points(axes)
+        return name, tuple(axes)
+
+    def _element(self, array: tuple[str, tuple[str, ...]]) -> str:
+        name, axes = array
+        loops = [loop for loop in (*self.outer, *self.inner) if set(loop.axes) <= set(axes)]
+        strides = tuple((axis, self._points(axes[place + 1 :])) for place, axis in enumerate(axes))
+        return f"{name}[{self.offset(Access(strides, sympy.Integer(0)), loops)}]"
+
+    def _value(self, number: int) -> str:
+        return self._element(self.arrays[number]) if number in self.arrays else super()._value(number)
+
+    def _needed(self, roots: Sequence[int]) -> list[int]:
+        self.row = tuple(self.arrays)  # what is finished is not computed again
+        return super()._needed(roots)
+
+    # -------------------------------------------------------------------------------------------- nests
+
+    def _begin(self, context: Sequence[Loop], loops: Sequence[Loop], roots: Sequence[int]) -> tuple[dict[int, str], list[int]]:
+        self._set_loops(context, loops)
+        scope = dict(self.text_of)
+        self.names.push()
+        needed = self._needed(roots)
+        if not loops:
+            self.out.open("")
+            self._values_at(needed, 0)
+        return scope, needed
+
+    def _open(self, loops: Sequence[Loop], needed: Sequence[int], first: int = 0) -> None:
+        for position, loop in enumerate(loops, start=first):
+            self.out.open(f"for (int64_t {loop.variable} = 0; {loop.variable} < {self.length(loop.length)}; ++{loop.variable})")
+            self._values_at(needed, position)
+
+    def _end(self, count: int, scope: Mapping[int, str]) -> None:
+        for _ in range(count):
+            self.out.close()
+        self.names.pop()
+        self.text_of = dict(scope)
+
+    def _assigned(self, number: int, kind: str) -> str:
+        return convert(bare(self.text_of[number]), self.nodes[number].kind, kind)  # type: ignore[arg-type]
+
+    # -------------------------------------------------------------------------------------------- recurrences
+
+    def _recurrence(
+        self,
+        scan: Recurrence,
+        context: tuple[Loop, ...],
+        results: Mapping[int, tuple[str, tuple[str, ...]]],
+        known: frozenset[str],
+    ) -> None:
+        """One recurrence at a point of `context`; `results`: the arrays of its values, of a scan within; else its stores."""
+        around = {axis for loop in context for axis in loop.axes}
+        inner = [axis for axis in scan.rest if axis not in around]
+        loops = tuple(self._loop(axis) for axis in inner)
+        kinds = {position: self.nodes[number].kind for position, number in scan.running.items()}
+        following = {}
+        self.names.push()
+        for position, number in scan.running.items():
+            name = self.nodes[number].attribute("name")
+            self.arrays[number] = self._new_array(f"{name}_now", number, kinds[position], inner)
+            following[position] = self._new_array(f"{name}_next", number, kinds[position], inner)
+        if scan.running:
+            scope, needed = self._begin(context, loops, list(scan.initials.values()))
+            self._open(loops, needed)
+            for position, number in scan.running.items():
+                self.out.add(f"{self._element(self.arrays[number])} = {self._assigned(scan.initials[position], kinds[position])};")
+            self._end(max(len(loops), 1), scope)
+        along = self._loop(scan.axis)
+        length, variable = self.length(along.length), along.variable
+        head = f"int64_t {variable} = 0; {variable} < {length}; ++{variable}"
+        if scan.reverse:
+            head = f"int64_t {variable} = {length} - 1; {variable} >= 0; --{variable}"
+        self.out.open(f"for ({head})")
+        names = known | frozenset(self.nodes[next(iter(scan.results))].attribute("names"))
+        self._stages(scan, (*context, along), names)
+        scope, needed = self._begin((*context, along), loops, list(scan.bodies.values()))
+        self._open(loops, needed)
+        for position, number in scan.bodies.items():
+            if position in following:
+                self.out.add(f"{self._element(following[position])} = {self._assigned(number, kinds[position])};")
+            for result, place in scan.results.items():
+                if place != position:
+                    continue
+                if result in results:
+                    self.out.add(f"{self._element(results[result])} = {self._assigned(number, self.nodes[result].kind)};")
+                    continue
+                text = self._assigned(number, self.nodes[result].kind)
+                for store, each in self._stored(position):
+                    once = self._once(store, (*context, *loops))
+                    self.out.open(f"if ({' && '.join(once)})" if once else "")
+                    self._store(store, each, text)
+                    self.out.close()
+        self._end(max(len(loops), 1), scope)
+        for position, number in scan.running.items():
+            size = self.length(self._points(inner))
+            self.out.add(f"for (int64_t i = 0; i < {size}; ++i) {self.arrays[number][0]}[i] = {following[position][0]}[i];")
+        self.out.close()
+        self.names.pop()
+
+    def _stages(self, scan: Recurrence, context: tuple[Loop, ...], names: frozenset[str]) -> None:
+        """The reductions and the scans that a step finishes first."""
+        done: set[int] = set()
+        for number in scan.staged:
+            if number in done:
+                continue
+            if self.nodes[number].op == "reduce":
+                self._reduction(number, context)
+                continue
+            group = [n for n in scan.staged if same_recurrence(self.nodes[number], self.nodes[n])]
+            done.update(group)
+            around = {axis for loop in context for axis in loop.axes}
+            results = {
+                n: self._new_array("values", n, self.nodes[n].kind, [axis for axis in self.nodes[n].axes if axis not in around])
+                for n in group
+            }
+            self._recurrence(recurrence(self.nodes, tuple(self.lengths), self.leaves, (), group, names), context, results, names)
+            self.arrays.update(results)
+
+    def _reduction(self, number: int, context: tuple[Loop, ...]) -> None:
+        node = self.nodes[number]
+        around = {axis for loop in context for axis in loop.axes}
+        kept = [axis for axis in node.axes if axis not in around]
+        array = self._new_array(node.name or node.attribute("operation"), number, node.kind, kept)
+        loops = [tuple(self._loop(axis) for axis in axes) for axes in (kept, node.attribute("over"))]
+        body = node.operands[0]
+        scope, needed = self._begin(context, (*loops[0], *loops[1]), [body])
+        self._open(loops[0], needed)
+        kind = ACCUMULATORS[node.kind]
+        if not loops[0]:
+            self.out.open("")
+        self.out.add(f"{kind} total_{number} = {start_value(node, kind)};")
+        self._open(loops[1], needed, len(loops[0]))
+        value = convert(bare(self.text_of[body]), self.nodes[body].kind, node.kind)
+        self.out.add(COMBINE[node.attribute("operation")].format(f"total_{number}", f"{kind}({bare(value)})"))
+        for _ in loops[1]:
+            self.out.close()
+        self.out.add(f"{self._element(array)} = {CPP_TYPES[node.kind]}(total_{number});")
+        self._end(max(len(loops[0]), 1), scope)
+        self.arrays[number] = array

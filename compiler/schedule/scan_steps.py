@@ -1,0 +1,73 @@
+"""The steps of a schedule's recurrences: where their values are stored, and what is stored before they run.
+
+In: the scans of a schedule in progress. Out: `ScanStep`s, one a recurrence whatever the number of scans that read it.
+
+A scan's value is written by its steps to every output that it is stored to as it is, each in the output's dtype; where others read
+it and no such output keeps all its bits, to a temporary besides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..ir.graph import Builder
+from ..ir.scans import FreeValues
+from .grouping import Grouping
+from .scans import members, stored_before
+from .steps import Buffer, Place, ScanStep, Store
+
+STORED_KINDS = {"real": "compute", "int": "i64", "bool": "bool"}
+
+
+class ScanSteps:
+    """`temporary`: a new buffer (name, axes, dtype) -> place; `unstacked`: (value, place, axes) -> the stores that fill it."""
+
+    def __init__(
+        self,
+        builder: Builder,
+        buffers: dict[str, Buffer],
+        grouping: Grouping,
+        temporary: Callable[[str, tuple[str, ...], str], Place],
+        unstacked: Callable[[int, Place, tuple[str, ...]], list[Store]],
+    ) -> None:
+        self.builder = builder
+        self.free = FreeValues(builder.nodes)
+        self.buffers = buffers
+        self.grouping = grouping
+        self.temporary = temporary
+        self.unstacked = unstacked
+        self.stores: list[Store] = []
+        self._count = 0
+
+    def place(self, scans: Sequence[int], cone: Sequence[int], stores: Sequence[Store]) -> list[Store]:
+        """Gives every scan's value its places; gives the stores that remain for others to make."""
+        used = {operand for number in cone for operand in self.builder.nodes[number].operands}
+        for number in scans:
+            node = self.builder.nodes[number]
+            own = [store for store in stores if store.node == number and set(store.axes) == set(node.axes)]
+            self.stores.extend(own)
+            kind = STORED_KINDS[node.kind]
+            full = [store.place for store in own if self.buffers[store.place.buffer].dtype == kind]
+            if full:
+                self.grouping.leaves[number] = full[0]
+            elif number in used or len(own) < sum(store.node == number for store in stores):
+                place = self.temporary(node.name or "running", node.axes, kind)
+                self.grouping.leaves[number] = place
+                self.stores.append(Store(number, place, node.axes))
+        return [store for store in stores if store not in self.stores]
+
+    def prepare(self, scan: int) -> tuple[list[ScanStep], list[Store]]:
+        """The step that runs a recurrence, where `scan` is the first to read it, and the stores of what it needs."""
+        group = sorted(set(members(self.builder.nodes, scan, [store.node for store in self.stores])))
+        if not group or scan != group[0]:
+            return [], []
+        stores: list[Store] = []
+        for number in stored_before(self.builder, self.grouping.leaves, self.free, scan):
+            if not self.grouping.is_promised(number):
+                node = self.builder.nodes[number]
+                place = self.temporary(node.name or node.op, node.axes, STORED_KINDS[node.kind])
+                stores.extend(self.unstacked(number, place, node.axes))
+                self.grouping.promise(number, place)
+        self._count += 1
+        own = tuple(dict.fromkeys(store for store in self.stores if store.node in group))
+        return [ScanStep(f"scan_{self._count}", scan, own, {})], stores
