@@ -62,7 +62,7 @@ def smaller(case: Case, quick: bool) -> Case:
 
 def training(name: str, entry: str, case: Case, peers: Sequence[str], quick: bool, goals: Mapping[str, float]) -> Row:
     """Forward and backward of a library entry by several peers; `goals`: how many times faster than each Lamina should be."""
-    turns = in_turns(entry, case, peers, batches=3 if quick else 15)
+    turns = in_turns(entry, case, peers, batches=3 if quick else 11)
     seconds, spread = summary(turns.samples)
     reached = tuple(
         Goal(f"times {peer}", seconds[peer] / seconds["lamina"], target) for peer, target in goals.items() if peer in seconds

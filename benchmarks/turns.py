@@ -2,9 +2,10 @@
 
 In: a library entry, a case, peers' names. Out: seconds of one step for each peer. Holds: a peer's process has nothing else in
 it, so that no peer's threads, allocator or memory mappings slow another down; all draw the same random arguments, new ones for
-each row; only one works at any time, in batches (A B A B ...), so that a slow spell of the machine meets all of them; a peer's
-results are compared with a float64 reference before anything is timed, and again after the last batch; in between every result is
-filled with NaN before it is freed, so that memory used again cannot hold the right values by chance.
+each row; only one works at any time, in batches (A B A B ...), so that a slow spell of the machine meets all of them, and of each
+batch the fastest step counts; a peer's results are compared with a float64 reference before anything is timed, and again after the
+last batch; in between every result is filled with NaN before it is freed, so that memory used again cannot hold the right values
+by chance.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import gc
 import json
 import random
-import statistics
 import subprocess
 import sys
 import time
@@ -35,7 +35,7 @@ STEPS_IN_A_BATCH = 3
 
 @dataclass(frozen=True)
 class Turns:
-    """`samples`: for each peer the median step of each batch, in seconds; `errors`: see `verify`; `absent`: not installed."""
+    """`samples`: for each peer the fastest step of each batch, in seconds; `errors`: see `verify`; `absent`: not installed."""
 
     samples: Mapping[str, list[float]]
     errors: Mapping[str, float]
@@ -52,7 +52,7 @@ def in_turns(entry: str, case: Case, peers: Sequence[str], batches: int) -> Turn
         samples: dict[str, list[float]] = {peer: [] for peer in workers}
         for _ in range(batches):
             for peer, worker in workers.items():
-                samples[peer].append(statistics.median(worker.ask("batch")))
+                samples[peer].append(min(worker.ask("batch")))
         errors = {peer: max(worker.first["error"], worker.ask("verify")) for peer, worker in workers.items() if peer != COPY}
     absent = [peer for peer in every if peer not in workers]
     return Turns(samples, errors, absent, every[COPY].first["byte_count"])
