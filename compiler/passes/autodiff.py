@@ -13,20 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import sympy
-
-from ..ir.graph import Affine, Builder, Graph, Node, Output, TensorSpec, whole_index
+from ..ir.graph import Builder, Graph, Node, Output, TensorSpec
 from ..ir.scalar_ops import SCALAR_OPS
 from ..ir.scans import bodies_of, free_running_values, initials_of, same_recurrence
 from ..ir.tensors import gradient_name
-from ..lang.checked import Entry
 from .invariance import outputs_invariant
+from .read_adjoint import ReadShare, add_masked, adjoint_of_reads, slice_of
 from .scan_adjoint import adjoint, move_to_earlier_values, paths, running_nodes, spread
 from .simplify import constant, simplify
-from .substitute import copy_into, is_simple, renamed_axis, substitute
+from .substitute import copy_into, renamed_axis, substitute
 
 _DIFFERENTIABLE = ("real", "complex")
-LONGEST_WRITTEN_OUT = 64  # positions of a short dimension that a partial read is taken apart into
 
 
 class NotDifferentiable(Exception):
@@ -57,7 +54,8 @@ class _Reverse:
         self.free = free_running_values(graph.nodes)
         self.contributions: dict[int, list[int]] = {}
         self.sliced: dict[tuple[int, str], dict[int, list[int]]] = {}
-        self.reads: dict[str, list[tuple[Node, tuple[int, ...], int, tuple[str, ...]]]] = {name: [] for name in wanted}
+        self.reads: dict[int, list[ReadShare]] = {}
+        self.sources = {node.attribute("name"): number for number, node in enumerate(graph.nodes) if node.op == "input"}
 
     def run(self) -> Graph:
         b = self.builder
@@ -105,14 +103,19 @@ class _Reverse:
             if sliced == old:
                 length = int(self.builder.lengths[axis])
                 zero = self.builder.const(0.0)
-                values = [_add_masked(self.builder, positions[k]) if k in positions else zero for k in range(length)]
+                values = [add_masked(self.builder, positions[k]) if k in positions else zero for k in range(length)]
                 self._contribute(old, self.builder.add("stack", values, axis=axis))
         if node.op == "scan":
             self._scan(old, node, numbers)
             return
+        if node.op == "view" and self.reads.get(old):
+            entries, laid_out = node.attribute("entries"), node.operands[0]
+            share = adjoint_of_reads(self.builder, entries, self.reads[old])
+            own = [axis for entry in entries for axis in entry.axes]
+            self._contribute(laid_out, self._sum_to(share, own, self.graph.nodes[laid_out].axes))
         if not self.contributions.get(old):
             return
-        cotangent = _add_masked(self.builder, self.contributions[old])
+        cotangent = add_masked(self.builder, self.contributions[old])
         if node.op in SCALAR_OPS:
             self._scalar(old, node, numbers, cotangent)
         elif node.op == "reduce":
@@ -126,38 +129,20 @@ class _Reverse:
         elif node.op == "stack":
             axis = node.attribute("axis")
             for position, operand in enumerate(node.operands):
-                share = cotangent
-                if axis in self.builder.nodes[cotangent].axes:
-                    share = self._slice(cotangent, axis, position)
+                share = slice_of(self.builder, cotangent, axis, position)
                 outer = [a for a in self._axes(old) if a != axis]
                 self._contribute(operand, self._sum_to(share, outer, self._axes(operand)))
         elif node.op == "slice":
             positions = self.sliced.setdefault((node.operands[0], node.attribute("axis")), {})
             positions.setdefault(node.attribute("position"), []).append(cotangent)
         elif node.op == "read":
-            source = self.graph.nodes[node.operands[0]]
-            gathers = tuple(numbers[o] for o in node.operands[1:])
-            if source.op == "input":
-                self.reads[source.attribute("name")].append((node, gathers, cotangent, self._axes(old)))
-            else:  # a view: what it lays out has a gradient of its own
-                entries = source.attribute("entries")
-                share = self._transposed_read(node, gathers, entries, cotangent, self._axes(old))
-                own = [axis for entry in entries for axis in entry.axes]
-                self._contribute(source.operands[0], self._sum_to(share, own, self.graph.nodes[source.operands[0]].axes))
+            gathers = tuple(numbers[operand] for operand in node.operands[1:])
+            read = ReadShare(node.attribute("indices"), node.attribute("boundary"), gathers, cotangent, self._axes(old))
+            self.reads.setdefault(node.operands[0], []).append(read)
         elif node.op == "scatter":
             self._scatter(node, numbers, cotangent)
         elif node.op != "input":
             raise NotDifferentiable(node.attribute("function") if node.op == "transform" else node.op)
-
-    def _slice(self, value: int, axis: str, position: int) -> int:
-        node = self.builder.nodes[value]
-        if node.op == "mul":  # a factor that does not vary along the axis stays outside
-            first, second = node.operands
-            if axis not in self.builder.nodes[first].axes:
-                return self.builder.add("mul", (first, self._slice(second, axis, position)))
-            if axis not in self.builder.nodes[second].axes:
-                return self.builder.add("mul", (self._slice(first, axis, position), second))
-        return self.builder.add("slice", (value,), axis=axis, position=position)
 
     def _scalar(self, old: int, node: Node, numbers: dict[int, int], cotangent: int) -> None:
         rule = SCALAR_OPS[node.op].derivative
@@ -226,7 +211,7 @@ class _Reverse:
         given = [number for number in members if self.contributions.get(number)]
         if old != members[0] or not given:
             return
-        cotangents = {graph.nodes[n].attribute("result"): _add_masked(self.builder, self.contributions[n]) for n in given}
+        cotangents = {graph.nodes[n].attribute("result"): add_masked(self.builder, self.contributions[n]) for n in given}
         try:
             move_to_earlier_values(self.builder, graph, self.free, node, numbers, numbers[old])
         except NotImplementedError as error:
@@ -253,13 +238,13 @@ class _Reverse:
         self, seeds: Sequence[tuple[int, int]], within: set[int], running: Sequence[int], numbers: dict[int, int]
     ) -> dict[int, int]:
         """Reverse mode within one step: from cotangents of the bodies to those of the running values."""
-        outside = self.contributions, self.sliced
-        self.contributions, self.sliced = {}, {}
+        outside = self.contributions, self.sliced, self.reads
+        self.contributions, self.sliced, self.reads = {}, {}, {}
         for body, cotangent in seeds:
             self._contribute(body, cotangent)
         self._sweep(within - set(running), numbers)
-        found = {n: _add_masked(self.builder, self.contributions[n]) for n in running if self.contributions.get(n)}
-        self.contributions, self.sliced = outside
+        found = {n: add_masked(self.builder, self.contributions[n]) for n in running if self.contributions.get(n)}
+        self.contributions, self.sliced, self.reads = outside
         return found
 
     def _scatter(self, node: Node, numbers: dict[int, int], cotangent: int) -> None:
@@ -282,144 +267,10 @@ class _Reverse:
     def _gradient(self, name: str) -> Output:
         """The gradient of an input: the sum of the transposed reads of the cotangents of its reads."""
         spec = self.builder.inputs[name]
-        terms: list[int] = []
-        affine: list[tuple[tuple[Affine, ...], int]] = []
-        for node, gathers, cotangent, axes in self.reads[name]:
-            indices = node.attribute("indices")
-            if node.attribute("boundary") is None and not gathers:
-                parts = self._positions(spec.entries, indices, cotangent)
-                if all(self._transposes(spec.entries, part) for part, _ in parts):
-                    affine.extend(parts)
-                    continue
-            terms.append(self._transposed_read(node, gathers, spec.entries, cotangent, axes))
-        if affine:
-            terms.append(self._transposed(spec.entries, affine))
-        total = _add_masked(self.builder, terms) if terms else self.builder.const(0.0)
+        shares = self.reads.get(self.sources[name], ()) if name in self.sources else ()
+        total = adjoint_of_reads(self.builder, spec.entries, shares) if shares else self.builder.const(0.0)
         return Output(TensorSpec(gradient_name(name), "gradient", spec.entries, spec.dtype), total)
-
-    def _transposed_read(
-        self, node: Node, gathers: tuple[int, ...], entries: tuple[Entry, ...], cotangent: int, over: tuple[str, ...]
-    ) -> int:
-        """The cotangent of a read added up at the positions read, over the entries' axes."""
-        attributes = {
-            "indices": node.attribute("indices"),
-            "boundary": node.attribute("boundary"),
-            "entries": entries,
-            "over": over,
-        }
-        return self.builder.add("scatter", (spread(self.builder, cotangent, over), *gathers), **attributes)
-
-    def _positions(
-        self, entries: Sequence[Entry], indices: tuple[Affine, ...], cotangent: int
-    ) -> list[tuple[tuple[Affine, ...], int]]:
-        """The read as reads at constants, where it runs over part of a short dimension: a[i + 1] for i < 3 is a[1], a[2], a[3]."""
-        lengths = self.builder.lengths
-        for dimension, (entry, index) in enumerate(zip(entries, indices, strict=True)):
-            if (
-                len(entry.axes) != 1
-                or len(index.terms) != 1
-                or index.terms[0][1] != 1
-                or not sympy.sympify(index.offset).is_Integer
-            ):
-                continue
-            axis = index.axes[0]
-            whole, part = lengths[entry.axes[0]], lengths[axis]
-            if not (whole.is_Integer and part.is_Integer) or part == whole or int(part) > LONGEST_WRITTEN_OUT:
-                continue
-            reads = []
-            for position in range(int(part)):
-                fixed = Affine((), index.offset + position)
-                rest = (*indices[:dimension], fixed, *indices[dimension + 1 :])
-                share = cotangent
-                if axis in self.builder.nodes[cotangent].axes:
-                    share = self._slice(cotangent, axis, position)
-                reads.extend(self._positions(entries, rest, share))
-            return reads
-        return [(indices, cotangent)]
-
-    def _transposes(self, entries: Sequence[Entry], indices: Sequence[Affine]) -> bool:
-        """Whether every dimension is read whole, up to the names of its axes, or at a constant."""
-        used = [axis for index in indices for axis in index.axes]
-        if len(set(used)) != len(used):
-            return False  # a diagonal
-        for entry, index in zip(entries, indices, strict=True):
-            if not index.terms and len(entry.axes) == 1:
-                continue
-            if index == whole_index(entry, self.builder.lengths):
-                continue
-            if len(entry.axes) != 1 or not is_simple(index):
-                return False
-            if sympy.simplify(self.builder.lengths[index.axes[0]] - self.builder.lengths[entry.axes[0]]) != 0:
-                return False
-        return True
-
-    def _transposed(self, entries: Sequence[Entry], reads: Sequence[tuple[tuple[Affine, ...], int]]) -> int:
-        """The sum of transposed reads, over the entries' axes.
-
-        Reads at constants of a dimension of known length are stacked along it; of another, each is a choice against zero.
-        """
-        b = self.builder
-        terms: list[int] = []
-        constants: dict[int, dict[sympy.Expr, list[tuple[tuple[Affine, ...], int]]]] = {}
-        for indices, cotangent in reads:
-            place = next((d for d, index in enumerate(indices) if not index.terms), None)
-            if place is None:
-                terms.append(self._renamed(entries, indices, cotangent))
-            else:
-                rest = (*indices[:place], *indices[place + 1 :])
-                constants.setdefault(place, {}).setdefault(sympy.sympify(indices[place].offset), []).append((rest, cotangent))
-        for place, positions in constants.items():
-            axis = entries[place].axes[0]
-            rest_entries = (*entries[:place], *entries[place + 1 :])
-            values = {offset: self._transposed(rest_entries, inner) for offset, inner in positions.items()}
-            if b.lengths[axis].is_Integer and all(offset.is_Integer for offset in values):
-                zero = b.const(0.0)
-                terms.append(b.add("stack", [values.get(sympy.Integer(k), zero) for k in range(int(b.lengths[axis]))], axis=axis))
-                continue
-            for offset, value in values.items():
-                here = b.add("eq", (b.add("index", axis=axis), b.add("length", length=offset)))
-                terms.append(b.add("select", (here, value, b.const(0.0))))
-        return _add_masked(b, terms)
-
-    def _renamed(self, entries: Sequence[Entry], indices: Sequence[Affine], cotangent: int) -> int:
-        """The cotangent with the axes that a whole read used exchanged for the tensor's own."""
-        renames = {}
-        for entry, index in zip(entries, indices, strict=True):
-            if len(entry.axes) == 1 and index.axes != entry.axes:
-                renames[index.axes[0]] = renamed_axis(entry.axes[0])
-        if not renames:
-            return cotangent
-        return substitute(self.builder, cotangent, renames)
 
 
 def _floating(dtype: str) -> bool:
     return dtype not in ("bool", "i32", "i64")
-
-
-def _add_masked(builder: Builder, values: Sequence[int]) -> int:
-    """The sum; of choices against zero, a choice against zero, so that the branch not taken stays recognisable."""
-    zero = builder.const(0.0)
-    masked = []
-    for value in values:
-        node = builder.nodes[value]
-        if node.op == "select" and constant(builder, node.operands[2]) == 0:
-            masked.append((node.operands[0], node.operands[1]))
-        elif node.op == "select" and constant(builder, node.operands[1]) == 0:
-            masked.append((builder.add("not", (node.operands[0],)), node.operands[2]))
-        else:
-            break
-    total = values[0]
-    for value in values[1:]:
-        total = builder.add("add", (total, value))
-    if len(masked) < len(values) or len(values) == 1:
-        return total
-    condition = masked[0][0]
-    for other, _ in masked[1:]:
-        if other != condition:
-            condition = builder.add("or", (condition, other))
-    if all(other == masked[0][0] for other, _ in masked):
-        inner = masked[0][1]
-        for _, value in masked[1:]:
-            inner = builder.add("add", (inner, value))
-        return builder.add("select", (condition, inner, zero))
-    return builder.add("select", (condition, total, zero))

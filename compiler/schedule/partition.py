@@ -108,6 +108,7 @@ class _Partition:
         phases = self._phases(cone)
         stored = [number for number in cone if self._is_stored(number)]
         direct = self._place_products([n for n in stored if self.builder.nodes[n].op == "contract"], stores)
+        direct |= self._place_views(stores, cone)
         direct |= self._place_scatters([n for n in stored if self.builder.nodes[n].op == "scatter"], stores)
         stores = [store for store in stores if store.node not in direct or self.leaves[store.node].buffer != store.place.buffer]
         stores = self.scans.place([n for n in stored if self.builder.nodes[n].op == "scan"], cone, stores)
@@ -279,6 +280,26 @@ class _Partition:
             tuple(axis for axis in order if axis in group) == group for group in (axes.m, axes.n)
         )
 
+    def _place_views(self, stores: list[Store], cone: list[int]) -> set[int]:
+        """Gives values that an output reads whole, laid out as other dimensions, their place there. Gives the outputs' nodes."""
+        direct: set[int] = set()
+        users: dict[int, list[int]] = {}
+        for number in cone:
+            for operand in self.builder.nodes[number].operands:
+                users.setdefault(operand, []).append(number)
+        for store in stores:
+            node = self.builder.nodes[store.node]
+            if node.op != "read" or node.attribute("boundary") is not None or node.attribute("indices") != store.place.indices:
+                continue
+            view = node.operands[0]
+            alone = users[view] == [store.node] and store.node not in users and [s.node for s in stores].count(store.node) == 1
+            if self.builder.nodes[view].op == "view" and (alone or self.buffers[store.place.buffer].dtype == "compute"):
+                entries = self.builder.nodes[view].attribute("entries")
+                self.leaves[view] = Place(store.place.buffer, tuple(whole_index(entry, self.builder.lengths) for entry in entries))
+                self.leaves[store.node] = store.place
+                direct.add(store.node)
+        return direct
+
     def _place_scatters(self, scatters: list[int], stores: list[Store]) -> set[int]:
         """Gives every scatter's result a place: an output that it is as it stands, else a temporary. Gives the former."""
         self.scatters: dict[int, ScatterPlan] = {}
@@ -353,18 +374,23 @@ class _Partition:
         value, entries = node.operands[0], node.attribute("entries")
         lengths = self.builder.lengths
         indices = tuple(whole_index(entry, lengths) for entry in entries)
-        known = self.leaves.get(value)
-        if known is not None and known.indices == indices and len(self.buffers[known.buffer].dimensions) == len(entries):
+        known, place = self.leaves.get(value), self.leaves.get(number)
+        if place is None and known is not None and self._laid_out(known, indices):
             self.leaves[number] = known
             return []
-        kind = STORED_KINDS[node.kind]
-        stem = self.builder.nodes[value].name or "value"
-        place = self._buffer(stem, tuple(entry_length(entry, lengths) for entry in entries), indices, kind)
-        self.leaves[number] = place
+        if place is None:
+            kind = STORED_KINDS[node.kind]
+            stem = self.builder.nodes[value].name or "value"
+            place = self._buffer(stem, tuple(entry_length(entry, lengths) for entry in entries), indices, kind)
+            self.leaves[number] = place
         axes = self.builder.sorted_axes(axis for entry in entries for axis in entry.axes)
-        if value not in self.leaves and set(axes) == set(self.builder.nodes[value].axes):
+        full = self.buffers[place.buffer].role == "temporary"  # an output may be stored with fewer bits
+        if full and value not in self.leaves and set(axes) == set(self.builder.nodes[value].axes):
             self.grouping.promise(value, place)
         return self._unstacked(value, place, axes)
+
+    def _laid_out(self, place: Place, indices: tuple[Affine, ...]) -> bool:
+        return place.indices == indices and len(self.buffers[place.buffer].dimensions) == len(indices)
 
     def _scatter(self, number: int) -> tuple[list[Step], list[Store]]:
         """The step of a scatter, and the stores of its keys and, unless they lie so already, its values."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kernel_cases_found import EXTREMA, FOUND
-from kernel_cases_reads import BEYOND, GATHERS, MIXED, SHIFTS
+from kernel_cases_reads import BEYOND, DIGITS, GATHERS, MIXED, SHIFTS
 from kernel_cases_reductions import FUNCTIONS, NORMALISATIONS, POLYNOMIALS, REDUCTIONS, SPLIT
 from kernel_cases_scans import SCANS
 from kernel_cases_windows import DEPTHWISE, WINDOWS
@@ -365,6 +365,7 @@ GROUPS: dict[str, dict[str, Case]] = {
     "reads beyond several ends": MIXED,
     "shifted reads": SHIFTS,
     "gathers": GATHERS,
+    "digits of reads": DIGITS,
     "windows": WINDOWS,
     "windows of each channel": DEPTHWISE,
     "scans": SCANS,

@@ -130,3 +130,32 @@ GATHERS = {
         "layer embed { in i[L]: i64 in t[N, D] out y[L, D] = t[i, D] }", {"i": (0,), "t": (0, 6)}, {"i": integers(0, 7)}, orders=2
     ),
 }
+DIGITS = {
+    "every other": Case(
+        """layer pairs { in x[B, 2*P] let a = x[B, 2*P] let b = x[B, 2*P + 1]
+             out s[B, P] = (a + b)^2 out d[B, P] = a * b }""",
+        {"x": (3, 10)},
+    ),
+    "one of three": Case("layer third { in x[B, 3*P] out y[B, P] = sin(x[B, 3*P + 1]) }", {"x": (3, 9)}),
+    "in two dimensions": Case(
+        """layer blocks { in x[B, 2*P, 3*Q]
+             out y[B, P, Q] = x[B, 2*P, 3*Q] * x[B, 2*P + 1, 3*Q + 2] + x[B, 2*P, 3*Q]^2 }""",
+        {"x": (2, 4, 9)},
+    ),
+    "windows side by side": Case(
+        """layer pool { in x[B, 2*P, 3*Q] out y[B, P, Q] = max[i < 2, j < 3](x[B, 2*P + i, 3*Q + j])
+             out z[B, P] = sum[i < 2, Q](x[B, 2*P + i, 3*Q]^2 * (1 + index(Q))) }""",
+        {"x": (2, 4, 6)},
+        derived_from_math=True,
+    ),
+    "of a computed value": Case(
+        """layer pairs { in x[B, L] axis P = L/2 require 2*P == L let u[B, L] = tanh(x)
+             out y[B, P] = u[B, 2*P] * u[B, 2*P + 1] }""",
+        {"x": (3, 8)},
+    ),
+    "a split axis whole": Case("layer merged(G = 2) { in x[B, G*C] axis M = G*C out y[M, B] = x[B, M]^2 }", {"x": (3, 8)}),
+    "a whole axis split": Case(
+        "layer split { in x[B, L] axis P = L/2 require 2*P == L out y[B, P] = sum[i < 2](x[B, 2*P + i] * i)^2 }", {"x": (3, 8)}
+    ),
+    "none at all": Case("layer pairs { in x[B, 2*P] out y[B, P] = x[B, 2*P] * x[B, 2*P + 1] }", {"x": (3, 0)}),
+}
