@@ -54,19 +54,20 @@ def stride_variable(buffer: str, dimension: int) -> str:
 
 def passed_strides(buffer: Buffer) -> range:
     """The dimensions whose strides are passed at the call."""
-    count = len(buffer.dimensions)
+    count = len(buffer.dimensions) - buffer.parts
     return range({"strided": count, "rows": max(count - 1, 0)}.get(buffer.layout, 0))
 
 
 def dimension_strides(buffer: Buffer) -> tuple[Length, ...]:
-    """Element strides of a buffer's dimensions."""
+    """Element strides of a buffer's dimensions; of a complex tensor's, in real numbers."""
     if buffer.strided:
         passed = passed_strides(buffer)
         known = sympy.Integer(0 if buffer.layout == "expanded" else 1)
-        return tuple(
+        own = tuple(
             sympy.Symbol(f"stride {stride_variable(buffer.name, d)}", integer=True) if d in passed else known
-            for d in range(len(buffer.dimensions))
+            for d in range(len(buffer.dimensions) - buffer.parts)
         )
+        return (*(2 * stride for stride in own), sympy.Integer(1)) if buffer.parts else own
     strides: list[Length] = []
     step: Length = sympy.Integer(1)
     for length in reversed(buffer.dimensions):

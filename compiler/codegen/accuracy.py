@@ -39,6 +39,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "atanh": (2.2, 2.0),
     "atan": (1.5, 1.0),
     "atan2": (1.6, 1.0),
+    "hypot": (2.2, 2.2),
     "asin": (2.4, 1.0),
     "acos": (1.1, 1.0),
     "sigmoid": (2.0, 3.0),

@@ -19,7 +19,7 @@ from ..lang.checked import Length
 from ..passes.pipeline import finish
 from ..passes.ties import needs_same_bits
 from ..schedule.partition import schedule
-from ..schedule.program import STATUS_WORDS, Argument, Program, Signature
+from ..schedule.program import REAL_COUNTERPARTS, STATUS_WORDS, Argument, Program, Signature
 from ..schedule.steps import CheckStep, KernelStep, ProductStep, ScanStep, ScatterStep, Schedule, WindowStep
 from .access import passed_strides, stride_variable
 from .calls import WORKSPACE, CallWriter
@@ -77,6 +77,7 @@ def runtime_text(further: tuple[str, ...], same_bits: bool) -> str:
     return "".join(texts)
 
 
+COMPLEX_COUNTERPARTS = {real: name for name, real in REAL_COUNTERPARTS.items()}
 # what a step's call needs beside what every program has
 STEP_HEADERS: dict[type, tuple[str, ...]] = {
     ProductStep: ("vectors.hpp", "product.hpp"),
@@ -173,7 +174,10 @@ class _Assembly(CallWriter):
         arguments = []
         for buffer in self.plan.buffers.values():
             dtype = self.signature.compute if buffer.dtype == "compute" else buffer.dtype
-            shape = tuple(python_length(length) for length in buffer.dimensions)
+            dimensions = buffer.dimensions
+            if buffer.parts:
+                dtype, dimensions = COMPLEX_COUNTERPARTS[dtype], dimensions[:-1]
+            shape = tuple(python_length(length) for length in dimensions)
             if self.plan.tile is not None and buffer.name in self.plan.tile.tiled:
                 shape = ("threads", *shape)
             arguments.append(Argument(buffer.name, buffer.role, dtype, shape))
@@ -232,7 +236,8 @@ class _Assembly(CallWriter):
         )
         lines.append(f"fused multiply-add: {fused}; reassociation: only in sums marked `omp simd reduction`")
         lines.append("approximations: none")
-        lines.append("passes: resolve_views, recognize_and_unroll, differentiate, split, share_nested_sums, share_reciprocals")
+        passes = "planar, resolve_views, recognize_and_unroll, differentiate, split, expand_complex_functions, share_nested_sums"
+        lines.append(f"passes: {passes}, share_reciprocals")
         lines.append(f"fingerprint: {fingerprint(self.graph)}")
         lines.append(f"made by: lamina inspect FILE source -l {self.graph.name} --direction {self.direction}")
         return lines

@@ -24,6 +24,7 @@ from .outside import outside_message
 from .scalar_ops import SCALAR_OPS
 from .scans import bodies_of, free_running_values, initials_of
 from .stored import AffinePositions, Array, OutsideError, Positions, align
+from .tensors import in_parts
 
 DTYPES: dict[Kind, type] = {"bool": numpy.bool_, "int": numpy.int64, "real": numpy.float64, "complex": numpy.complex128}
 _LARGEST_COPY = 2**22  # elements
@@ -69,10 +70,13 @@ def interpret(graph: Graph, tensors: Mapping[str, Array], lengths: Mapping[str, 
             )
         array = numpy.asarray(tensors[spec.name])
         kind = DTYPES[dtype_kind(spec.dtype)]
+        if in_parts(spec) and kind is numpy.complex128:
+            array, kind = stored.parts(array), numpy.float64
         if not numpy.can_cast(array.dtype, kind, "same_kind"):
             raise ArgumentError(f"{spec.name}: expected values of {spec.dtype}, found {array.dtype}")
         arrays[spec.name] = array.astype(kind)
-    solved = solve_lengths(graph.inputs, graph.axes, {name: array.shape for name, array in arrays.items()}, lengths)
+    shapes = {spec.name: arrays[spec.name].shape[:-1] if in_parts(spec) else arrays[spec.name].shape for spec in graph.inputs}
+    solved = solve_lengths(graph.inputs, graph.axes, shapes, lengths)
     with numpy.errstate(all="ignore"):
         return _Interpreter(graph, arrays, solved).run()
 
@@ -144,6 +148,9 @@ class _Interpreter:
             for entry, length in zip(output.spec.entries, array.shape, strict=True):
                 shape.extend((self.solved.leading or ()) if entry.axes == ("...",) else (length,))
             kind = DTYPES[dtype_kind(output.spec.dtype)]
+            if in_parts(output.spec):
+                array = stored.joined(array)
+                shape.pop()
             results[output.spec.name] = numpy.array(array.reshape(shape), dtype=kind, copy=True)
         return results
 
@@ -298,7 +305,8 @@ class _Interpreter:
             shape = [self.sizes[target] if axis == source else self.sizes[axis] for axis in inner]
             result: Array = numpy.zeros(shape)
         else:
-            result = _TRANSFORMS[function](value, n=count, axis=inner.index(source))
+            dimension = inner.index(source)
+            result = stored.of_length(_TRANSFORMS[function](value, n=count, axis=dimension), dimension, self.sizes[target])
         return align(result, tuple(target if axis == source else axis for axis in inner), node.axes)
 
     def _scan(self, number: int, frame: _Frame) -> Array:

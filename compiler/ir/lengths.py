@@ -18,6 +18,7 @@ import sympy
 from ..errors import ArgumentError
 from ..lang.checked import ELLIPSIS, Axis, Entry, Length
 from .graph import TensorSpec, entry_length
+from .tensors import stored_entries
 
 _LARGEST_LENGTH = 2**62
 
@@ -122,9 +123,10 @@ def _dimensions(
     leading_tensor = ""
     for spec in specs:
         shape = tuple(int(length) for length in shapes[spec.name])
-        texts = [entry_text(entry, lengths) for entry in spec.entries]
-        place = next((k for k, entry in enumerate(spec.entries) if entry.axes == (ELLIPSIS,)), None)
-        least = len(spec.entries) - (place is not None)
+        entries = stored_entries(spec)
+        texts = [entry_text(entry, lengths) for entry in entries]
+        place = next((k for k, entry in enumerate(entries) if entry.axes == (ELLIPSIS,)), None)
+        least = len(entries) - (place is not None)
         if len(shape) < least or (place is None and len(shape) != least):
             count = f"at least {least}" if place is not None else str(least)
             raise ArgumentError(
@@ -134,7 +136,7 @@ def _dimensions(
         extra = len(shape) - least
         found_leading: tuple[int, ...] = ()
         dimension = 0
-        for k, entry in enumerate(spec.entries):
+        for k, entry in enumerate(entries):
             if k == place:
                 found_leading = shape[dimension : dimension + extra]
                 dimension += extra

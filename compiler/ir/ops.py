@@ -16,7 +16,7 @@ In: an op's name, operands and attributes, inside a builder. Out: the kind and a
 | contract | value, value | over | sum over axes of the product of both |
 | stack | values, one a position | axis | along a new axis of known length |
 | slice | value | axis, position | the value at a fixed position of an axis |
-| transform | value | function, source, target, n | fft ifft rfft irfft dct idct |
+| transform | value | function, source, target, n | fft ifft ... of n points; source and target cut or padded |
 | carried | | name, kind, axes | the running value inside a scan |
 | scan | initials, then bodies, one a running value | axis, names, result, reverse | body number `result` at every step |
 
@@ -32,6 +32,7 @@ from typing import Any
 from ..lang.checked import Kind
 from .graph import Affine, Builder, GatherSlot
 from .scalar_ops import SCALAR_OPS
+from .tensors import TensorSpec, in_parts
 
 KIND_ORDER: tuple[Kind, ...] = ("bool", "int", "real", "complex")
 REDUCTIONS = ("sum", "prod", "max", "min", "any", "all")
@@ -54,6 +55,11 @@ def dtype_kind(dtype: str) -> Kind:
     return "real"
 
 
+def stored_kind(spec: TensorSpec) -> Kind:
+    """The kind of a tensor's elements: real for a complex tensor that is seen as its parts."""
+    return "real" if in_parts(spec) else dtype_kind(spec.dtype)
+
+
 def result_type(builder: Builder, op: str, operands: tuple[int, ...], attributes: dict[str, Any]) -> tuple[Kind, tuple[str, ...]]:
     """Kind and axes of op(operands; attributes). Raises ValueError where operands or attributes do not fit the op."""
     nodes = [builder.nodes[operand] for operand in operands]
@@ -67,7 +73,7 @@ def result_type(builder: Builder, op: str, operands: tuple[int, ...], attributes
     if op in SCALAR_OPS:
         return _scalar_type(op, [node.kind for node in nodes]), axes
     if op == "input":
-        return dtype_kind(builder.inputs[attributes["name"]].dtype), ()
+        return stored_kind(builder.inputs[attributes["name"]]), ()
     if op == "const":
         value = attributes["value"]
         return ("bool" if isinstance(value, bool) else "int" if isinstance(value, int) else "real"), ()

@@ -71,9 +71,28 @@ def _define(
     SCALAR_OPS[name] = ScalarOp(name, arity, kind, reference, derivative, text, ranges, floor, complex_allowed)
 
 
+def _define_function(
+    name: str, reference: Callable[..., Any], rule: Derivative, ranges: tuple[tuple[float, float], ...] = ((-3.0, 3.0),)
+) -> None:
+    """A function of one real or complex number, holomorphic up to its branch cuts; `rule` as for real values."""
+    _define(name, reference, _holomorphic(rule), ranges=ranges, kind="promote", floor="real", complex_allowed=True)
+
+
 def _unary(factor: Callable[[Builder, int, int], int]) -> Derivative:
     """The rule cotangent * factor(x, f(x))."""
     return lambda b, operands, result, g: (b.add("mul", (g, factor(b, operands[0], result))),)
+
+
+def _holomorphic(rule: Derivative) -> Derivative:
+    """The rule of a holomorphic function, written for real values, for complex ones too: conj(f'(z)) g = conj(f'(z) conj(g))."""
+
+    def both(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence[int | None]:
+        if b.nodes[result].kind != "complex":
+            return rule(b, operands, result, g)
+        shares = rule(b, operands, result, conjugate(b, g))
+        return [None if share is None else conjugate(b, share) for share in shares]
+
+    return both
 
 
 def _no_gradient(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence[int | None]:
@@ -99,7 +118,7 @@ def _d_div(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence
     return share, b.add("neg", (b.add("mul", (share, result)),))
 
 
-def _conjugate(b: Builder, x: int) -> int:
+def conjugate(b: Builder, x: int) -> int:
     return b.add("conj", (x,)) if b.nodes[x].kind == "complex" else x
 
 
@@ -111,19 +130,28 @@ def _d_pow(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence
         if n == 0:
             return None, None
         slope = b.add("mul", (b.const(float(n)), b.add("pow", (x, b.const(n - 1))))) if n != 1 else b.const(1.0)
-        return b.add("mul", (g, _conjugate(b, slope))), None
+        return b.add("mul", (g, conjugate(b, slope))), None
     if b.nodes[exponent].kind in ("int", "bool"):
         is_zero = b.add("eq", (exponent, zero))
         lower = b.add("select", (is_zero, zero, b.add("sub", (exponent, one))))
-        return b.add("mul", (g, _conjugate(b, b.add("mul", (exponent, b.add("pow", (x, lower))))))), None
+        return b.add("mul", (g, conjugate(b, b.add("mul", (exponent, b.add("pow", (x, lower))))))), None
     if "complex" in (b.nodes[x].kind, b.nodes[exponent].kind):
-        raise ValueError("a complex power is differentiated only where its exponent is an integer")
+        return _d_complex_pow(b, x, exponent, result, g)
     lower = b.add("pow", (x, b.add("sub", (exponent, b.const(1.0)))))
     base = b.add("select", (b.add("eq", (exponent, b.const(0.0))), b.const(0.0), b.add("mul", (exponent, lower))))
     # at x = 0 the derivative in y is 0 for y >= 0; log(0) must not make it NaN
     flat = b.add("and", (b.add("eq", (x, b.const(0.0))), b.add("ge", (exponent, b.const(0.0)))))
     logarithm = b.add("select", (flat, b.const(0.0), b.add("mul", (result, b.add("log", (x,))))))
     return b.add("mul", (g, base)), b.add("mul", (g, logarithm))
+
+
+def _d_complex_pow(b: Builder, x: int, exponent: int, result: int, g: int) -> Sequence[int | None]:
+    """conj(y x^(y-1)) g and conj(x^y log x) g, the latter 0 at x = 0."""
+    base = b.add("mul", (exponent, b.add("pow", (x, b.add("sub", (exponent, b.const(1.0)))))))
+    point = x if b.nodes[x].kind == "complex" else b.add("complex", (x, b.const(0.0)))  # a negative number has a logarithm
+    logarithm = b.add("mul", (result, b.add("log", (point,))))
+    logarithm = b.add("select", (b.add("eq", (point, b.const(0.0))), b.const(0.0), logarithm))
+    return b.add("mul", (g, conjugate(b, base))), b.add("mul", (g, conjugate(b, logarithm)))
 
 
 def _d_extremum(worse: str) -> Derivative:
@@ -259,6 +287,18 @@ def _gaussian_slope(sign: float) -> Callable[[Builder, int, int], int]:
     return lambda b, x, r: _scaled(b, sign * _TWO_OVER_SQRT_PI, b.add("exp", (b.add("neg", (_square(b, x),)),)))
 
 
+def _acosh_slope(b: Builder, x: int, result: int) -> int:
+    if b.nodes[x].kind != "complex":
+        return b.add("rsqrt", (b.add("sub", (_square(b, x), b.const(1.0))),))
+    # not one root of the product, which has another branch cut
+    below, above = (b.add("rsqrt", (b.add(op, (x, b.const(1.0))),)) for op in ("sub", "add"))
+    return b.add("mul", (below, above))
+
+
+def _sigmoid(x: Any) -> Any:
+    return 1.0 / (1.0 + numpy.exp(-x)) if numpy.iscomplexobj(x) else _special("expit")(x)
+
+
 def _d_atan2(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequence[int | None]:
     """(x, -y) / (y^2 + x^2), and 0 at the origin, as torch has it."""
     y, x = operands
@@ -276,57 +316,54 @@ def _d_hypot(b: Builder, operands: Sequence[int], result: int, g: int) -> Sequen
 
 
 _define("hypot", numpy.hypot, _d_hypot, ranges=_PAIR)
-_define("sqrt", numpy.sqrt, lambda b, o, r, g: (b.add("div", (b.add("mul", (g, b.const(0.5))), r)),), ranges=((0.1, 4.0),))
-_define(
+_define_function("sqrt", numpy.sqrt, lambda b, o, r, g: (b.add("div", (b.add("mul", (g, b.const(0.5))), r)),), ranges=((0.1, 4.0),))
+_define_function(
     "rsqrt",
     lambda x: 1.0 / numpy.sqrt(x),
     _unary(lambda b, x, r: _scaled(b, -0.5, b.add("mul", (r, _square(b, r))))),
     ranges=((0.1, 4.0),),
 )
-_define(
-    "exp",
-    numpy.exp,
-    _unary(lambda b, x, r: b.add("conj", (r,)) if b.nodes[r].kind == "complex" else r),
-    kind="promote",
-    floor="real",
-    complex_allowed=True,
+_define_function("exp", numpy.exp, _unary(lambda b, x, r: r))
+_define_function("exp2", numpy.exp2, _unary(lambda b, x, r: _scaled(b, math.log(2.0), r)))
+_define_function("expm1", numpy.expm1, _unary(lambda b, x, r: b.add("add", (r, b.const(1.0)))))
+_define_function("log", numpy.log, lambda b, o, r, g: (b.add("div", (g, o[0])),), ranges=((0.1, 4.0),))
+_define_function(
+    "log2", numpy.log2, lambda b, o, r, g: (b.add("div", (_scaled(b, 1.0 / math.log(2.0), g), o[0])),), ranges=((0.1, 4.0),)
 )
-_define("exp2", numpy.exp2, _unary(lambda b, x, r: _scaled(b, math.log(2.0), r)))
-_define("expm1", numpy.expm1, _unary(lambda b, x, r: b.add("add", (r, b.const(1.0)))))
-_define("log", numpy.log, lambda b, o, r, g: (b.add("div", (g, o[0])),), ranges=((0.1, 4.0),))
-_define("log2", numpy.log2, lambda b, o, r, g: (b.add("div", (_scaled(b, 1.0 / math.log(2.0), g), o[0])),), ranges=((0.1, 4.0),))
-_define("log1p", numpy.log1p, lambda b, o, r, g: (b.add("div", (g, b.add("add", (b.const(1.0), o[0])))),), ranges=((-0.5, 4.0),))
-_define("sin", numpy.sin, _unary(lambda b, x, r: b.add("cos", (x,))))
-_define("cos", numpy.cos, _unary(lambda b, x, r: b.add("neg", (b.add("sin", (x,)),))))
-_define("tan", numpy.tan, _unary(lambda b, x, r: b.add("add", (b.const(1.0), _square(b, r)))), ranges=((-1.3, 1.3),))
-_define("sinh", numpy.sinh, _unary(lambda b, x, r: b.add("cosh", (x,))))
-_define("cosh", numpy.cosh, _unary(lambda b, x, r: b.add("sinh", (x,))))
-_define("tanh", numpy.tanh, _unary(lambda b, x, r: _one_minus_square(b, r)))
-_define("asinh", numpy.arcsinh, _unary(lambda b, x, r: b.add("rsqrt", (b.add("add", (b.const(1.0), _square(b, x))),))))
-_define(
+_define_function(
+    "log1p", numpy.log1p, lambda b, o, r, g: (b.add("div", (g, b.add("add", (b.const(1.0), o[0])))),), ranges=((-0.5, 4.0),)
+)
+_define_function("sin", numpy.sin, _unary(lambda b, x, r: b.add("cos", (x,))))
+_define_function("cos", numpy.cos, _unary(lambda b, x, r: b.add("neg", (b.add("sin", (x,)),))))
+_define_function("tan", numpy.tan, _unary(lambda b, x, r: b.add("add", (b.const(1.0), _square(b, r)))), ranges=((-1.3, 1.3),))
+_define_function("sinh", numpy.sinh, _unary(lambda b, x, r: b.add("cosh", (x,))))
+_define_function("cosh", numpy.cosh, _unary(lambda b, x, r: b.add("sinh", (x,))))
+_define_function("tanh", numpy.tanh, _unary(lambda b, x, r: _one_minus_square(b, r)))
+_define_function("asinh", numpy.arcsinh, _unary(lambda b, x, r: b.add("rsqrt", (b.add("add", (b.const(1.0), _square(b, x))),))))
+_define_function(
     "acosh",
     numpy.arccosh,
-    _unary(lambda b, x, r: b.add("rsqrt", (b.add("sub", (_square(b, x), b.const(1.0))),))),
+    _unary(_acosh_slope),
     ranges=((1.1, 4.0),),
 )
-_define("atanh", numpy.arctanh, lambda b, o, r, g: (b.add("div", (g, _one_minus_square(b, o[0]))),), ranges=((-0.9, 0.9),))
-_define("atan", numpy.arctan, lambda b, o, r, g: (b.add("div", (g, b.add("add", (b.const(1.0), _square(b, o[0]))))),))
+_define_function("atanh", numpy.arctanh, lambda b, o, r, g: (b.add("div", (g, _one_minus_square(b, o[0]))),), ranges=((-0.9, 0.9),))
+_define_function("atan", numpy.arctan, lambda b, o, r, g: (b.add("div", (g, b.add("add", (b.const(1.0), _square(b, o[0]))))),))
 _define(
     "atan2",
     numpy.arctan2,
     _d_atan2,
     ranges=((-3.0, 3.0), (0.5, 3.0)),
 )
-_define("asin", numpy.arcsin, _unary(lambda b, x, r: b.add("rsqrt", (_one_minus_square(b, x),))), ranges=((-0.9, 0.9),))
-_define(
+_define_function("asin", numpy.arcsin, _unary(lambda b, x, r: b.add("rsqrt", (_one_minus_square(b, x),))), ranges=((-0.9, 0.9),))
+_define_function(
     "acos",
     numpy.arccos,
     _unary(lambda b, x, r: b.add("neg", (b.add("rsqrt", (_one_minus_square(b, x),)),))),
     ranges=((-0.9, 0.9),),
 )
-_define(
+_define_function(
     "sigmoid",
-    _special("expit"),
+    _sigmoid,
     _unary(lambda b, x, r: b.add("mul", (r, b.add("sub", (b.const(1.0), r))))),
 )
 _define(
@@ -353,7 +390,7 @@ _define(
 # ------------------------------------------------------------------------------------------------ complex values
 
 _define("re", numpy.real, lambda b, o, r, g: (g,), cpp="{0}.re")
-_define("im", numpy.imag, lambda b, o, r, g: (b.add("mul", (g, b.add("complex", (b.const(0.0), b.const(1.0))))),), cpp="{0}.im")
+_define("im", numpy.imag, lambda b, o, r, g: (b.add("complex", (b.const(0.0), g)),), cpp="{0}.im")
 _define("conj", numpy.conj, lambda b, o, r, g: (b.add("conj", (g,)),), kind="promote", complex_allowed=True)
 _define(
     "complex",

@@ -207,3 +207,23 @@ def store(array: Array, axes: Sequence[str], entries: Sequence[Entry], sizes: Ma
     listed = [axis for entry in entries for axis in entry.axes]
     shape = tuple(int(numpy.prod([sizes[axis] for axis in entry.axes])) for entry in entries)
     return numpy.broadcast_to(align(array, axes, listed), [sizes[axis] for axis in listed]).reshape(shape)
+
+
+def parts(array: Array) -> Array:
+    """A complex array as real numbers: real and imaginary part along a further, last dimension."""
+    return numpy.stack([array.real, array.imag], axis=-1)
+
+
+def joined(array: Array) -> Array:
+    """The complex array of the parts along the last dimension."""
+    result = numpy.empty(array.shape[:-1], numpy.complex128)
+    result.real, result.imag = array[..., 0], array[..., 1]
+    return result
+
+
+def of_length(array: Array, dimension: int, length: int) -> Array:
+    """The array cut to a length in one dimension, or padded with zeros."""
+    found = array.shape[dimension]
+    if found >= length:
+        return array.take(numpy.arange(length), axis=dimension)
+    return numpy.pad(array, [(0, length - found if place == dimension else 0) for place in range(array.ndim)])

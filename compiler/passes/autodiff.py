@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..ir.graph import Builder, Graph, Node, Output, TensorSpec
-from ..ir.scalar_ops import SCALAR_OPS
+from ..ir.scalar_ops import SCALAR_OPS, conjugate
 from ..ir.scans import bodies_of, free_running_values, initials_of, same_recurrence
 from ..ir.tensors import gradient_name
 from .invariance import outputs_invariant
 from .read_adjoint import ReadShare, add_masked, adjoint_of_reads, slice_of
-from .scan_adjoint import adjoint, move_to_earlier_values, paths, running_nodes, spread
+from .scan_adjoint import adjoint, move_to_earlier_values, paths, running_nodes
 from .simplify import constant, simplify
-from .substitute import copy_into, renamed_axis, substitute
+from .substitute import copy_into, renamed_axis, spread, substitute
 
 _DIFFERENTIABLE = ("real", "complex")
 
@@ -202,7 +202,7 @@ class _Reverse:
                 same = equal if same is None else b.add("and", (same, equal))
             assert same is not None
             rest = b.reduce("prod", b.add("select", (same, b.const(1.0), others)), tuple(renames.values()))
-            self._contribute(operand, b.add("mul", (cotangent, rest)))
+            self._contribute(operand, b.add("mul", (cotangent, conjugate(b, rest))))
 
     def _scan(self, old: int, node: Node, numbers: dict[int, int]) -> None:
         """The recurrence of which `old` is the first node: by now all its results have their cotangents."""

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 
 from ..ir.graph import Builder, Graph
 from .autodiff import differentiate
+from .complex_functions import expand_complex_functions
 from .divisions import share_reciprocals
 from .nested_sums import share_nested_sums
+from .planar import planar
 from .simplify import simplify
 from .substitute import resolve_views
 from .ties import needs_same_bits
@@ -24,14 +26,19 @@ def _builder(graph: Graph) -> Builder:
 
 def optimize(graph: Graph) -> Graph:
     """From level "layer" to level "math"."""
-    # views first: a read of a computed value hides the product that recognition looks for
+    # pairs of real values first: what follows, derivatives too, is about real ones
+    graph = planar(graph)
+    # views next: a read of a computed value hides the product that recognition looks for
     graph = resolve_views(graph, _builder(graph))
     # contractions before unrolling: a sum written out is no longer a matrix product
-    return recognize_and_unroll(graph, _builder(graph))
+    graph = recognize_and_unroll(graph, _builder(graph))
+    # a complex power whose exponent was an index is a product once written out
+    return planar(graph)
 
 
 def finish(graph: Graph) -> Graph:
     """What is done last, just before scheduling: nothing is differentiated after it, so adjoints never see reciprocals."""
+    graph = expand_complex_functions(graph, _builder(graph))
     # sums before reciprocals, which would make equal factors look different
     graph = share_nested_sums(graph, _builder(graph))
     if needs_same_bits(graph):
@@ -42,7 +49,8 @@ def finish(graph: Graph) -> Graph:
 def backward(graph: Graph, wanted: Sequence[str], given: Sequence[str] | None = None) -> Graph:
     """Gradients of a math-level graph, at math level: Horner chains and contractions are differentiated as they are, then the sums
     that the adjoints introduced are recognised in turn."""
-    derived = differentiate(graph, wanted, given=given)
+    # cotangents of pairs, and the derivatives of functions of them, are complex
+    derived = planar(differentiate(graph, wanted, given=given))
     # a scatter's adjoint reads a computed value; recognition again, for the weight gradients' matrix products
     derived = resolve_views(derived, _builder(derived))
-    return recognize_and_unroll(derived, _builder(derived))
+    return planar(recognize_and_unroll(derived, _builder(derived)))

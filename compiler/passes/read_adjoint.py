@@ -21,9 +21,8 @@ import sympy
 from ..ir.graph import Affine, Builder, GatherSlot, entry_length, whole_index
 from ..ir.ranges import can_leave
 from ..lang.checked import Entry, Length
-from .scan_adjoint import spread
 from .simplify import constant
-from .substitute import is_simple, push_slice, renamed_axis, substitute
+from .substitute import is_simple, push_slice, renamed_axis, spread, substitute
 
 LONGEST_WRITTEN_OUT = 64  # positions of a short dimension that a partial read is taken apart into; values of a digit
 MOST_WRITTEN_OUT = 64  # combinations of digits

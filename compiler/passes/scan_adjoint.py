@@ -24,7 +24,7 @@ from ..ir.graph import Affine, Builder, Graph, Node
 from ..ir.scans import FreeValues, bodies_of, fresh_name, initials_of
 from ..lang.checked import Entry
 from .simplify import constant
-from .substitute import constant_index, renamed_axis
+from .substitute import constant_index, renamed_axis, spread
 
 # (body's node of the graph, its cotangent) of each -> cotangents of the running values by node of the graph
 Stepwise = Callable[[Sequence[tuple[int, int]]], Mapping[int, int]]
@@ -167,16 +167,6 @@ def _cone(builder: Builder, roots: Sequence[int]) -> list[int]:
             seen.add(number)
             pending.extend(builder.nodes[number].operands)
     return sorted(seen)
-
-
-def spread(builder: Builder, value: int, axes: Sequence[str]) -> int:
-    """The value made to vary along every one of the axes (adding zero along those it lacks)."""
-    for axis in axes:
-        if axis not in builder.nodes[value].axes:
-            within = builder.add("ge", (builder.add("index", axis=axis), builder.const(0)))
-            zero = builder.add("select", (within, builder.const(0.0), builder.const(1.0)))
-            value = builder.add("add", (value, zero))
-    return value
 
 
 def adjoint(

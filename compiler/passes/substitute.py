@@ -8,6 +8,7 @@ reduction's own) are renamed apart first, so none is captured.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import sympy
@@ -119,6 +120,15 @@ def _rebuild_position(builder: Builder, number: int, replacements: Replacements,
         if not any(target in builder.nodes[operand].axes for operand in operands):
             return builder.add("stack", operands, axis=target)
     raise NotImplementedError("values unrolled along an axis cannot be read at a shifted index yet")
+
+
+def spread(builder: Builder, value: int, axes: Iterable[str]) -> int:
+    """The value made to vary along every one of the axes (adding zero along those that it lacks)."""
+    for axis in axes:
+        if axis not in builder.nodes[value].axes:
+            inside = builder.add("ge", (builder.add("index", axis=axis), builder.const(0)))
+            value = builder.add("add", (value, builder.add("select", (inside, builder.const(0.0), builder.const(1.0)))))
+    return value
 
 
 def is_simple(index: Affine | GatherSlot) -> bool:

@@ -17,6 +17,7 @@ import sympy
 
 from ..ir.graph import Affine, Builder, Graph, Output, entry_length, whole_index
 from ..ir.scans import FreeValues
+from ..ir.tensors import in_parts
 from ..lang.checked import Length
 from ..passes.contractions import worth_a_product
 from ..passes.simplify import simplify
@@ -27,7 +28,7 @@ from .grouping import Grouping
 from .nest import leaf_place
 from .padding import padded_operands
 from .products import ProductAxes, adjacent_axes, is_window, product_axes, stacked_axes, stored_order
-from .program import Signature
+from .program import REAL_COUNTERPARTS, Signature
 from .scan_steps import STORED_KINDS, ScanSteps
 from .scatters import ScatterPlan, lies_densely, plan_scatter
 from .steps import Buffer, CheckStep, Place, ProductStep, ScanStep, ScatterStep, Schedule, Step, Store, WindowStep
@@ -73,14 +74,12 @@ class _Partition:
         for spec in graph.inputs:
             given = signature.input(spec.name)
             dimensions = tuple(entry_length(entry, lengths) for entry in spec.entries)
-            self.buffers[spec.name] = Buffer(spec.name, "input", self._stored(given.dtype), dimensions, given.layout)
+            dtype = self._stored(given.dtype)
+            self.buffers[spec.name] = Buffer(spec.name, "input", dtype, dimensions, given.layout, in_parts(spec))
         for out in self.outputs:
             dimensions = tuple(entry_length(entry, lengths) for entry in out.spec.entries)
             dtype = self._stored(self._output_dtype(out, signature))
-            self.buffers[out.spec.name] = Buffer(out.spec.name, "output", dtype, dimensions)
-        for buffer in self.buffers.values():
-            if buffer.dtype in ("c64", "c128", "complex"):
-                raise NotLowered("complex values")
+            self.buffers[out.spec.name] = Buffer(out.spec.name, "output", dtype, dimensions, parts=in_parts(out.spec))
         self.leaves: dict[int, Place] = {}
         self.steps: list[Step] = []
         self.grouping = Grouping(self.builder, self.leaves, self._temporary)
@@ -88,6 +87,8 @@ class _Partition:
         self.scans = ScanSteps(self.builder, self.buffers, self.grouping, self._temporary, self._unstacked)
 
     def _stored(self, dtype: str) -> str:
+        """The dtype of a buffer's elements: of a complex tensor, its parts."""
+        dtype = REAL_COUNTERPARTS.get(dtype, dtype)
         return "compute" if dtype == self.compute else dtype
 
     def _output_dtype(self, out: Output, signature: Signature) -> str:
@@ -98,6 +99,8 @@ class _Partition:
                 return self.buffers[source].dtype
         if out.spec.dtype == "float":
             return signature.dtype
+        if out.spec.dtype == "complex":
+            return "c128" if signature.dtype == "f64" else "c64"
         return self.compute if out.spec.dtype == "compute" else out.spec.dtype
 
     # -------------------------------------------------------------------------------------------- the whole

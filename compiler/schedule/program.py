@@ -12,6 +12,7 @@ from typing import Any
 
 STORAGE_DTYPES = ("f64", "f32", "f16", "bf16", "i64", "i32", "bool", "c64", "c128")
 STATUS_WORDS = 4
+REAL_COUNTERPARTS = {"c64": "f32", "c128": "f64"}  # what the parts of a complex number are
 LAYOUTS = ("contiguous", "rows", "strided", "expanded")
 
 

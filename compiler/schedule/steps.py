@@ -22,7 +22,9 @@ from ..passes.windows import WindowRoles
 class Buffer:
     """A stored tensor: dimensions of the given lengths, laid out as in `InputSignature`.
 
-    role: input, output, temporary. dtype: a storage dtype, or "compute" for the kernel's own precision.
+    role: input, output, temporary. dtype: a storage dtype, or "compute" for the kernel's own precision. With `parts` it is a
+    complex tensor seen as real numbers: its last dimension, of length 2, has real and imaginary part, side by side; `dtype` is
+    that of the parts, `layout` that of the complex elements.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Buffer:
     dtype: str
     dimensions: tuple[Length, ...]
     layout: str = "contiguous"
+    parts: bool = False
 
     @property
     def strided(self) -> bool:

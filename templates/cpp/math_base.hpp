@@ -130,6 +130,16 @@ LAMINA_INLINE double sqrt(double x) { return __builtin_sqrt(x); }
 LAMINA_INLINE float rsqrt(float x) { return 1.0f / __builtin_sqrtf(x); }
 LAMINA_INLINE double rsqrt(double x) { return 1.0 / __builtin_sqrt(x); }
 
+// sqrt(a^2 + b^2) without overflow: the larger times sqrt(1 + ratio^2). An infinite operand gives infinity, beside NaN too.
+template <class T>
+LAMINA_INLINE T hypot(T a, T b) {
+    const T x = abs(a), y = abs(b), infinity = T(__builtin_inf());
+    const T large = max(x, y), small = select(x > y, y, x);
+    const T ratio = select(large == T(0), T(0), small / large);
+    const T result = large * sqrt(T(1) + ratio * ratio);
+    return select((x == infinity) | (y == infinity), infinity, result);
+}
+
 // x^N as the product of its squares; x^0 is 1 everywhere, NaN included.
 template <int64_t N, class T>
 LAMINA_INLINE T powi(T x) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kernel_cases_complex import COMPLEX
 from kernel_cases_found import EXTREMA, FOUND
 from kernel_cases_reads import BEYOND, DIGITS, GATHERS, MIXED, SHIFTS
 from kernel_cases_reductions import FUNCTIONS, NORMALISATIONS, POLYNOMIALS, REDUCTIONS, SPLIT
@@ -372,6 +373,7 @@ GROUPS: dict[str, dict[str, Case]] = {
     "choices": CHOICES,
     "shapes": SHAPES,
     "layouts": LAYOUTS,
+    "complex": COMPLEX,
     "extrema": EXTREMA,
     "found": FOUND,
     "low precision": LOW_PRECISION,

@@ -30,7 +30,7 @@ from lamina.runtime import native
 from lamina.runtime import program as program_module
 from lamina.runtime.execute import FLOATING, TORCH_DTYPES, Bound, storage_dtype
 from lamina.runtime.program import NativeExecutable
-from lamina.schedule.program import InputSignature, Program, Signature
+from lamina.schedule.program import REAL_COUNTERPARTS, InputSignature, Program, Signature
 from torch import Tensor
 
 ROUNDOFF = {"f64": 2.0**-53, "f32": 2.0**-24, "f16": 2.0**-11, "bf16": 2.0**-8}
@@ -194,8 +194,13 @@ def draw(case: Case, graph: Graph, seed: int = 0) -> dict[str, numpy.ndarray]:
         shape = case.shapes.get(spec.name)
         if shape is None:
             continue
-        arrays[spec.name] = numpy.asarray(make(generator, shape) if make else generator.standard_normal(shape))
+        arrays[spec.name] = numpy.asarray(make(generator, shape) if make else _normal(generator, shape, spec.dtype))
     return arrays
+
+
+def _normal(generator: numpy.random.Generator, shape: tuple[int, ...], dtype: str) -> numpy.ndarray:
+    values = numpy.asarray(generator.standard_normal(shape))
+    return values + 1j * generator.standard_normal(shape) if dtype in ("complex", "c64", "c128") else values
 
 
 def laid_out(tensor: Tensor, layout: str) -> Tensor:
@@ -259,6 +264,8 @@ def run(executable: NativeExecutable, graph: Graph, tensors: Mapping[str, Tensor
 def poison(tensor: Tensor) -> None:
     if tensor.dtype.is_floating_point:
         tensor.fill_(float("nan"))
+    elif tensor.dtype.is_complex:
+        torch.view_as_real(tensor).fill_(float("nan"))
     elif tensor.dtype == torch.bool:
         tensor.fill_(True)
     else:
@@ -283,12 +290,13 @@ def check(case: Case, prepared: Sequence[Prepared], executables: Sequence[Native
                 if spec.name in drawn:
                     value = drawn[spec.name]
                 else:  # a cotangent: of the shape of what it belongs to
-                    value = numpy.asarray(generator.standard_normal(arrays_shape(results, arrays, spec.name)))
+                    value = _normal(generator, arrays_shape(results, arrays, spec.name), given.dtype)
                 tensor = torch.from_numpy(numpy.ascontiguousarray(value)).reshape(value.shape).to(stored)
                 if spec.name in case.strided:
                     tensor = laid_out(tensor, case.strided[spec.name])
                 results[spec.name] = tensor
-                arrays[spec.name] = tensor.double().numpy() if stored.is_floating_point else tensor.numpy()
+                wide = torch.complex128 if stored.is_complex else torch.float64 if stored.is_floating_point else stored
+                arrays[spec.name] = tensor.to(wide).numpy()
             tensors[spec.name] = results[spec.name]
         expected = interpret(each.reference, arrays)
         first = None
@@ -336,6 +344,9 @@ def _bytes(tensor: Tensor) -> bytes:
 
 def compare(title: str, found: Tensor, expected: Any, signature: Signature, dtype: str, growth: float) -> None:
     assert tuple(found.shape) == tuple(expected.shape), f"{title}: shape {tuple(found.shape)}, expected {expected.shape}"
+    if dtype in REAL_COUNTERPARTS:
+        found, expected = torch.view_as_real(found), numpy.stack([expected.real, expected.imag], axis=-1)
+        dtype = REAL_COUNTERPARTS[dtype]
     if dtype not in ROUNDOFF:
         assert numpy.array_equal(found.numpy(), expected), f"{title}: {found} expected {expected}"
         return

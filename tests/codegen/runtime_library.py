@@ -26,7 +26,7 @@ FLAGS = [
     *("-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"),
 ]
 
-BINARY = ("min", "max", "pow", "atan2")
+BINARY = ("min", "max", "pow", "atan2", "hypot")
 SPECIAL = ("lgamma", "digamma", "trigamma")
 UNARY = tuple(name for name in ACCURACY if name not in (*BINARY, *SPECIAL, "clamp", "select", "powi", "polygamma", "bspline"))
 POWERS = (-3, -1, 0, 1, 2, 3, 7)

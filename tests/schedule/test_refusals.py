@@ -14,8 +14,6 @@ from lamina.schedule.program import InputSignature, Signature
 REFUSED = {
     "real transform": ("in x[B, L] axis F = L/2 + 1 out y[B, F] = re(rfft[L -> F](x))", "a transform", "rfft"),
     "cosine transform": ("in x[B, L] axis F = L out y[B, F] = dct[L -> F](x)", "a transform", "dct"),
-    "complex input": ("in z[N]: complex out y[N] = re(z * z)", "complex values", "complex values"),
-    "complex value": ("in x[N] out y[N] = re(cis(x) * cis(x))", "complex values", "complex values"),
 }
 
 
