@@ -25,6 +25,8 @@ def simplify(builder: Builder, op: str, operands: tuple[int, ...], attributes: d
         return _reduce(builder, operands[0], attributes["operation"], attributes["over"])
     if op == "read":
         return _read(builder, operands, attributes)
+    if op == "contract":
+        return _contract(builder, operands, attributes["over"])
     if op == "slice":
         return _slice(builder, operands[0], attributes["axis"], attributes["position"])
     if op == "length" and attributes["length"].is_Integer:
@@ -365,6 +367,14 @@ def _reduce_equal(builder: Builder, value: int, operation: str, axes: tuple[str,
             ones = builder.add("select", (first, builder.const(1), builder.const(0)))
             value = builder.add("reduce", (builder.add("mul", (value, ones)),), operation=operation, over=(axis,))
     return value
+
+
+def _contract(builder: Builder, operands: tuple[int, ...], over: tuple[str, ...]) -> int | None:
+    """A matrix product one of whose sides has no axis of its own any more is a sum."""
+    left, right = (set(builder.nodes[operand].axes) for operand in operands)
+    if left - right - set(over) and right - left - set(over):
+        return None
+    return builder.reduce("sum", builder.add("mul", operands), over)
 
 
 def strip_factors(builder: Builder, number: int, dropped: set[int]) -> int | None:
