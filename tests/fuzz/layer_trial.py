@@ -23,6 +23,7 @@ from lamina.ir.graph import Graph
 from lamina.ir.interpret import interpret
 from lamina.ir.lengths import evaluate
 from lamina.ir.scalar_ops import ORDERED_POLYNOMIALS
+from lamina.ir.tensors import stored_entries
 from lamina.passes.autodiff import NotDifferentiable
 from lamina.runtime.execute import TORCH_DTYPES, storage_dtype, to_array
 from lamina.runtime.program import NativeExecutable
@@ -124,7 +125,7 @@ def shape(graph: Graph, spec: Any, lengths: Mapping[str, int], leading: tuple[in
     known = {**lengths, LEADING: int(numpy.prod(leading))}
     length = {axis.name: axis.length for axis in graph.axes}
     sizes: list[int] = []
-    for entry in spec.entries:
+    for entry in stored_entries(spec):
         if entry.axes == (LEADING,):
             sizes.extend(leading)
         else:
