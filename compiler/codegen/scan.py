@@ -22,8 +22,9 @@ from .loops import Loop, merged_loops
 from .text import Lines
 from .values import KernelSource, ValueWriter
 
-# lanes that step together: where they are adjacent in memory, and where each has a row of its own
-ADJACENT_LANES, APART_LANES = 256, 16
+# lanes that step together: where they are adjacent in memory, and where each has a row of its own (more rows that lie a power of
+# two apart would evict each other from the cache)
+ADJACENT_LANES, APART_LANES = 256, 8
 
 
 def scan_source(schedule: Schedule, step: ScanStep) -> KernelSource:
@@ -92,6 +93,11 @@ class ScanWriter(ValueWriter):
     def _once(self, store: Store, loops: Sequence[Loop]) -> list[str]:
         """What must hold at the one point of the loops, along which the value does not vary, that stores it."""
         return [f"{loop.variable} == 0" for loop in loops if not set(loop.axes) & set(store.axes)]
+
+    def _last(self) -> str:
+        """What holds at the last step."""
+        last = "0" if self.scan.reverse else f"{self.length(self.along.length)} - 1"
+        return f"{self.along.variable} == {last}"
 
     def _comment(self) -> str:
         stored = ", ".join(dict.fromkeys(store.place.buffer for store in self.step.stores))
@@ -225,6 +231,8 @@ class _Scan(ScanWriter):
             self._assign(f"const {CPP_TYPES[kind]} {name}", number, kind)
             for store, each in self._stored(position):
                 once = self._once(store, (*self.pieces, *self.lanes))
+                if self.scan.axis not in store.axes:
+                    once.append(self._last())
                 if once:
                     late.append((once, store, each, name))
                 else:

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 import sympy
 
 from ..ir.scans import same_recurrence
+from ..schedule.nest import used_by
 from ..schedule.scans import Recurrence, recurrence
 from .access import Access
 from .expressions import CPP_TYPES, bare, convert
@@ -77,18 +78,26 @@ class StagedScan(ScanWriter):
         self.scratch = self.scratch + self._points(axes)
         return name, tuple(axes)
 
-    def _element(self, array: tuple[str, tuple[str, ...]]) -> str:
+    def _element(self, array: tuple[str, tuple[str, ...]], fixed: tuple[str, int] | None = None) -> str:
+        """An array's element at the point of the loops, at a fixed position of one axis."""
         name, axes = array
         loops = [loop for loop in (*self.outer, *self.inner) if set(loop.axes) <= set(axes)]
         strides = tuple((axis, self._points(axes[place + 1 :])) for place, axis in enumerate(axes))
-        return f"{name}[{self.offset(Access(strides, sympy.Integer(0)), loops)}]"
+        start = sum((stride * fixed[1] for axis, stride in strides if fixed and axis == fixed[0]), sympy.Integer(0))
+        return f"{name}[{self.offset(Access(strides, start), [loop for loop in loops if not fixed or fixed[0] not in loop.axes])}]"
 
     def _value(self, number: int) -> str:
+        node = self.nodes[number]
+        if node.op == "slice" and node.operands[0] in self.arrays:
+            return self._element(self.arrays[node.operands[0]], (node.attribute("axis"), node.attribute("position")))
         return self._element(self.arrays[number]) if number in self.arrays else super()._value(number)
 
     def _needed(self, roots: Sequence[int]) -> list[int]:
         self.row = tuple(self.arrays)  # what is finished is not computed again
-        return super()._needed(roots)
+        needed = super()._needed(roots)
+        whole = set(roots)  # of an array that is only sliced, no element is read besides
+        whole.update(n for k in needed if self.nodes[k].op != "slice" for n in used_by(self.nodes, self.leaves, k))
+        return [number for number in needed if number not in self.arrays or number in whole]
 
     # -------------------------------------------------------------------------------------------- nests
 
@@ -164,6 +173,8 @@ class StagedScan(ScanWriter):
                 text = self._assigned(number, self.nodes[result].kind)
                 for store, each in self._stored(position):
                     once = self._once(store, (*context, *loops))
+                    if scan.axis not in store.axes:
+                        once.append(self._last())
                     self.out.open(f"if ({' && '.join(once)})" if once else "")
                     self._store(store, each, text)
                     self.out.close()

@@ -5,7 +5,8 @@ In: a `CheckedLayer`. Out: a `Graph` at level "layer", as written: one node an o
 What holds:
 - Inputs are the layer's tensors in declared order; outputs its `out`s in order, of dtype float, complex, i64 or bool by their kind.
 - A let is the node of its value, labelled with its name; read at other indices it is a `read` of a `view` of that node.
-- `mean` is a sum over a length, `iterate` is unrolled, complex functions are built from real ones.
+- `mean` is a sum over a length, `iterate` is written out or, where that is long, a scan along its steps; complex functions are
+  built from real ones.
 - Every node carries the place in the text that it comes from.
 """
 
@@ -40,11 +41,14 @@ from ..lang.checked import (
 )
 from ..spans import Span
 from .graph import Affine, Builder, GatherSlot, Graph, Output, TensorSpec, whole_index
+from .ops import widest
 from .scalar_ops import SCALAR_OPS
 
 # Each method that meets an inner expression yields it and is resumed with its node number: depth costs no Python stack.
 _Steps = Generator["tuple[Expr, _Scope]", int, int]
 
+# an iteration of more steps, with more nodes in all of them, is a loop instead of written out
+MOST_STEPS_OF_ANY_SIZE, MOST_UNROLLED_NODES = 16, 1024
 _OUTPUT_DTYPES = {"bool": "bool", "int": "i64", "real": "float", "complex": "complex"}
 
 
@@ -247,9 +251,7 @@ class _Build:
     def scan(self, expr: Scan, scope: _Scope) -> _Steps:
         initial = yield expr.initial, scope
         axes = self.builder.sorted_axes(axis for axis in expr.axes if axis != expr.axis)
-        # an iteration may build the same scan several times: each needs a running value of its own
-        self.scans[expr.name] = self.scans.get(expr.name, 0) + 1
-        name = expr.name if self.scans[expr.name] == 1 else f"{expr.name}.{self.scans[expr.name]}"
+        name = self.running_name(expr.name)
         carried = self.add(expr.span, "carried", name=name, kind=expr.kind, axes=axes)
         body = yield expr.body, _Scope({**scope.carried, expr.name: carried})
         return self.add(expr.span, "scan", initial, body, axis=expr.axis, names=(name,), result=0, reverse=False)
@@ -258,13 +260,38 @@ class _Build:
         values = []
         for initial in expr.initials:
             values.append((yield initial, scope))
-        for _ in range(expr.count):
+        for step in range(expr.count):
             inner = _Scope({**scope.carried, **dict(zip(expr.names, values, strict=True))})
             following = []
+            before = len(self.builder.nodes)
             for body in expr.bodies:
                 following.append((yield body, inner))
+            size = len(self.builder.nodes) - before
+            if step == 0 and expr.count > MOST_STEPS_OF_ANY_SIZE and expr.count * size > MOST_UNROLLED_NODES:
+                return (yield from self.loop(expr, values, scope))
             values = following
         return values[0]
+
+    def loop(self, expr: Iterate, initials: list[int], scope: _Scope) -> _Steps:
+        """Many steps: a scan along an axis of their number, of which the last value is taken."""
+        axis = self.builder.fresh_axis("step", sympy.Integer(expr.count))
+        names = tuple(self.running_name(name) for name in expr.names)
+        carried = []
+        for name, initial, body in zip(names, expr.initials, expr.bodies, strict=True):
+            axes = self.builder.sorted_axes({*initial.axes, *body.axes})
+            kind = widest([initial.kind, body.kind])
+            carried.append(self.add(expr.span, "carried", name=name, kind=kind, axes=axes))
+        inner = _Scope({**scope.carried, **dict(zip(expr.names, carried, strict=True))})
+        bodies = []
+        for body in expr.bodies:
+            bodies.append((yield body, inner))
+        steps = self.add(expr.span, "scan", *initials, *bodies, axis=axis, names=names, result=0, reverse=False)
+        return self.add(expr.span, "slice", steps, axis=axis, position=expr.count - 1)
+
+    def running_name(self, name: str) -> str:
+        """An iteration may build the same scan several times: each needs a running value of its own."""
+        self.scans[name] = self.scans.get(name, 0) + 1
+        return name if self.scans[name] == 1 else f"{name}.{self.scans[name]}"
 
 
 def _affine(index: Index) -> Affine:

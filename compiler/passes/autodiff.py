@@ -18,7 +18,7 @@ from ..ir.scalar_ops import SCALAR_OPS, conjugate
 from ..ir.scans import bodies_of, free_running_values, initials_of, same_recurrence
 from ..ir.tensors import gradient_name
 from .invariance import outputs_invariant
-from .read_adjoint import ReadShare, add_masked, adjoint_of_reads, slice_of
+from .read_adjoint import LONGEST_WRITTEN_OUT, ReadShare, add_masked, adjoint_of_reads, slice_of
 from .scan_adjoint import adjoint, move_to_earlier_values, paths, running_nodes
 from .simplify import constant, simplify
 from .substitute import copy_into, renamed_axis, spread, substitute
@@ -132,6 +132,10 @@ class _Reverse:
                 share = slice_of(self.builder, cotangent, axis, position)
                 outer = [a for a in self._axes(old) if a != axis]
                 self._contribute(operand, self._sum_to(share, outer, self._axes(operand)))
+        elif node.op == "slice" and self.builder.lengths[node.attribute("axis")] > LONGEST_WRITTEN_OUT:
+            axis = node.attribute("axis")
+            here = self.builder.add("eq", (self.builder.add("index", axis=axis), self.builder.const(node.attribute("position"))))
+            self._contribute(node.operands[0], self.builder.add("select", (here, cotangent, self.builder.const(0.0))))
         elif node.op == "slice":
             positions = self.sliced.setdefault((node.operands[0], node.attribute("axis")), {})
             positions.setdefault(node.attribute("position"), []).append(cotangent)

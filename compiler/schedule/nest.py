@@ -94,7 +94,7 @@ def leaf_place(nodes: Sequence[Node], leaves: Mapping[int, Place], number: int) 
             for index in node.attribute("indices")
         )
         return Place(buffer, indices, node.attribute("boundary"))
-    if node.op == "slice":
+    if node.op == "slice" and node.operands[0] in leaves:
         fixed = {node.attribute("axis"): Affine((), node.attribute("position"))}
         place = leaves[node.operands[0]]
         return Place(place.buffer, tuple(index.substitute(fixed) for index in place.affine))

@@ -157,7 +157,8 @@ class _Partition:
                 raise NotLowered(KERNEL_OPS_REFUSED[node.op])
             if node.kind == "complex":
                 raise NotLowered("complex values")
-            if self.free.of(number) and node.op in STEP_OPS_REFUSED:
+            of_array = node.op == "slice" and self.builder.nodes[node.operands[0]].op in ("scan", "reduce")
+            if self.free.of(number) and node.op in STEP_OPS_REFUSED and not of_array:
                 raise NotLowered(f"a {node.op} of a running value within its scan")
         return sorted(seen)
 

@@ -44,6 +44,12 @@ class ScanSteps:
         used = {operand for number in cone for operand in self.builder.nodes[number].operands}
         for number in scans:
             node = self.builder.nodes[number]
+            last = self._last_only(number, cone, stores)
+            if last is not None:
+                place = self.temporary(node.name or "last", self.builder.nodes[last].axes, STORED_KINDS[node.kind])
+                self.grouping.leaves[last] = place
+                self.stores.append(Store(number, place, self.builder.nodes[last].axes))
+                continue
             own = [store for store in stores if store.node == number and set(store.axes) == set(node.axes)]
             self.stores.extend(own)
             kind = STORED_KINDS[node.kind]
@@ -55,6 +61,19 @@ class ScanSteps:
                 self.grouping.leaves[number] = place
                 self.stores.append(Store(number, place, node.axes))
         return [store for store in stores if store not in self.stores]
+
+    def _last_only(self, scan: int, cone: Sequence[int], stores: Sequence[Store]) -> int | None:
+        """The slice that takes the value after the last step, where nothing else of the scan is wanted."""
+        node = self.builder.nodes[scan]
+        users = {number for number in cone if scan in self.builder.nodes[number].operands}
+        length = self.builder.lengths[node.attribute("axis")]
+        if len(users) != 1 or not length.is_Integer or any(store.node == scan for store in stores):
+            return None
+        user = self.builder.nodes[min(users)]
+        last = 0 if node.attribute("reverse") else int(length) - 1
+        if user.op != "slice" or user.attribute("axis") != node.attribute("axis") or user.attribute("position") != last:
+            return None
+        return min(users)
 
     def prepare(self, scan: int) -> tuple[list[ScanStep], list[Store]]:
         """The step that runs a recurrence, where `scan` is the first to read it, and the stores of what it needs."""

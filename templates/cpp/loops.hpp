@@ -57,7 +57,7 @@ LAMINA_INLINE int64_t reflect(int64_t index, int64_t n) {
 // How many of the lanes of a recurrence step together: `most`, or fewer where threads would go without.
 LAMINA_INLINE int64_t scan_block(int64_t threads, int64_t others, int64_t lanes, int64_t most) {
     int64_t block = most;
-    while (block > 16 && others * ((lanes + block - 1) / block) < threads) block /= 2;
+    while (block > 8 && others * ((lanes + block - 1) / block) < threads) block /= 2;
     return block;
 }
 

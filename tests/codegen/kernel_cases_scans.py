@@ -118,4 +118,22 @@ SCANS: dict[str, Case] = {
         {"x": (2, 5, 3)},
     ),
     "strided": Case(LTI, {"x": (2, 7, 5), "a": (5,)}, FACTOR, strided={"x": "transposed", "grad_h": "sliced"}),
+    "iterated as a loop": Case(
+        "layer newton { in x[N] in c[] out y[N] = iterate[300](z = x : z - 0.1 * (z*z - c*x) / (z + 2)) }",
+        {"x": (7,), "c": ()},
+        {"x": uniform(0.2, 2), "c": uniform(0.3, 0.9)},
+        growth=4096.0,
+    ),
+    "two values iterated as a loop": Case(
+        """layer turned { in x[N, M] in w[M] let s = 0.01 * sum[M](w * x)
+           out y[N, M] = iterate[120](a = x, b = w : a - s*b, b + s*a + 0.001*tanh(a*b)) }""",
+        {"x": (3, 5), "w": (5,)},
+        growth=4096.0,
+    ),
+    "iterated within a scan": Case(
+        """layer solved { in x[L, N] out y[L, N] = scan[L](h = 0 :
+             iterate[150](z = h : z - 0.1 * (z + 0.2*tanh(z) - 0.5*h - x + 0.1*z*z*z - 0.1*h*z*z))) }""",
+        {"x": (3, 2)},
+        growth=4096.0,
+    ),
 }

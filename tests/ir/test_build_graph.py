@@ -299,6 +299,17 @@ def test_iteration():
     close(found, x.reshape(2, 2).cumsum(1).cumsum(1).cumsum(1))
 
 
+def test_long_iterations_are_loops():
+    """Written out, their steps would fill the graph; the value is the same, within a scan too."""
+    x = numpy.array([0.5, 2.0])
+    graph = build(load("layer root { in x[N]  out y[N] = iterate[5000](z = 1, s = x : z - 0.01 * (z*z - s), 0.5 * (s + x)) }"))
+    assert len(graph.nodes) < 40
+    close(interpret(graph, {"x": x})["y"], numpy.sqrt(x), rtol=1e-12)
+    text = "in x[L]  out y[L] = scan[L](h = 0 : iterate[600](z = h : z - 0.1 * (z - 0.5 * h - x) * (1 + 0 * z)))"
+    assert len(build(load(f"layer solved {{ {text} }}")).nodes) < 40
+    close(run(text, x=x), [0.5, 2.25], rtol=1e-12)
+
+
 def test_a_scan_with_an_initial_value_and_the_running_index():
     x, start = normal(2, 5), normal(2)
     found = run("in x[B, L]  in h[B]  out y[B, L] = scan[L](s = h : s * 0.5 + x * index(L))", x=x, h=start)
