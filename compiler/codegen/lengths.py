@@ -24,7 +24,9 @@ def identifier(name: str) -> str:
 def cpp_length(length: Length) -> str:
     """The length in C++; the symbol C is the variable n_C."""
     return _print(
-        length, lambda symbol: f"n_{identifier(symbol)}" if not symbol.startswith("stride ") else symbol[7:], "lamina::floor_divide"
+        length,
+        lambda symbol: "_".join(["n", *map(identifier, symbol.split(" "))]) if not symbol.startswith("stride ") else symbol[7:],
+        "lamina::floor_divide",
     )
 
 

@@ -4,7 +4,8 @@ In: a nest and its accesses. Out: `Loop`s, outer ones first.
 
 Before: loops u, v. After: one loop over u_length * v_length points.
 Why it is legal: for every access stride(u) = stride(v) * length(v) (or both are 0), no value asks for the index u or v, and every
-reduction runs over both or neither, so the merged variable visits the same elements in the same order.
+reduction runs over both or neither, so the merged variable visits the same elements in the same order. A loop over one point
+joins the next if only the reductions agree.
 """
 
 from __future__ import annotations
@@ -52,10 +53,15 @@ def merged_loops(
         previous = groups[-1][-1] if groups else None
         if (
             previous is not None
-            and not {previous, axis} & indexed
             and all((previous in over) == (axis in over) for over in overs)
-            and all((previous in level) == (axis in level) for level in levels)
-            and all(_walks_as_one(each, previous, axis, lengths[axis]) for each in accesses)
+            and (
+                lengths[previous] == 1
+                or (
+                    not {previous, axis} & indexed
+                    and all((previous in level) == (axis in level) for level in levels)
+                    and all(_walks_as_one(each, previous, axis, lengths[axis]) for each in accesses)
+                )
+            )
         ):
             groups[-1].append(axis)
         else:
@@ -65,7 +71,8 @@ def merged_loops(
         length: Length = sympy.Integer(1)
         for axis in group:
             length = length * lengths[axis]
-        loops.append(Loop(tuple(group), "i_" + "_".join(identifier(axis) for axis in group), length))
+        named = [axis for axis in group if lengths[axis] != 1] or group[-1:]
+        loops.append(Loop(tuple(group), "i_" + "_".join(identifier(axis) for axis in named), length))
     return tuple(loops)
 
 

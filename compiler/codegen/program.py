@@ -20,12 +20,23 @@ from ..passes.pipeline import finish
 from ..passes.ties import needs_same_bits
 from ..schedule.partition import schedule
 from ..schedule.program import REAL_COUNTERPARTS, STATUS_WORDS, Argument, Program, Signature
-from ..schedule.steps import CheckStep, KernelStep, ProductStep, ScanStep, ScatterStep, Schedule, WindowStep
+from ..schedule.steps import (
+    CheckStep,
+    KernelStep,
+    ProductStep,
+    ScanStep,
+    ScatterStep,
+    Schedule,
+    TileLoop,
+    WindowStep,
+    tile_length,
+)
 from .access import passed_strides, stride_variable
 from .calls import WORKSPACE, CallWriter
 from .kernel import kernel_source
 from .lengths import cpp_length, identifier, python_length
 from .scan import scan_source
+from .tile_calls import longest, partials, tile_begin, tile_dimensions, tile_end
 from .values import STORAGE_TYPES, KernelSource
 from .version import VERSION
 
@@ -78,11 +89,12 @@ def runtime_text(further: tuple[str, ...], same_bits: bool) -> str:
 
 
 COMPLEX_COUNTERPARTS = {real: name for name, real in REAL_COUNTERPARTS.items()}
-# what a step's call needs beside what every program has
+# what the call of a step, or of a loop over some, needs beside what every program has
 STEP_HEADERS: dict[type, tuple[str, ...]] = {
     ProductStep: ("vectors.hpp", "product.hpp"),
     WindowStep: ("vectors.hpp", "stencil.hpp"),
     ScatterStep: ("scatter.hpp",),
+    TileLoop: ("tiles.hpp",),
 }
 
 
@@ -106,33 +118,35 @@ class _Assembly(CallWriter):
         calls: list[str] = []
         scratch: list[Length] = []
         checks: list[str] = []
-        tile = self.plan.tile
         for position, step in enumerate(self.plan.steps):
-            self.within = tile is not None and tile.first <= position < tile.last
+            tile = self.plan.tile_of(position)
+            plan = self.plan if tile is None else self.plan.within(tile)
             if tile is not None and position == tile.first:
-                calls += self._tile_begin(tile)
+                calls += tile_begin(self.plan, tile, self._use)
             if isinstance(step, (KernelStep, ScanStep)):
-                kernel = kernel_source(self.plan, step) if isinstance(step, KernelStep) else scan_source(self.plan, step)
+                kernel = kernel_source(plan, step) if isinstance(step, KernelStep) else scan_source(plan, step)
                 self.kernels.append(kernel)
-                for name in kernel.lengths:
-                    self.lengths.setdefault(name)
-                stride = sympy.floor((kernel.scratch + 31) / 16) * 16 if kernel.scratch != 0 else sympy.Integer(0)
-                if kernel.scratch != 0:
+                self._note(kernel.lengths)
+                words = kernel.scratch
+                if tile is not None:
+                    words = words.subs(tile_length(tile.axis), longest(tile, self.plan.lengths))
+                stride = sympy.floor((words + 31) / 16) * 16 if words != 0 else sympy.Integer(0)
+                if words != 0:
                     scratch.append(stride)
-                calls.append(self._kernel_call(kernel, step, stride))
+                calls.append(self._kernel_call(plan, kernel, stride, tile))
             elif isinstance(step, ProductStep):
-                calls += self._product_call(step)
+                calls += self._product_call(plan, step, tile)
             elif isinstance(step, ScatterStep):
                 calls.append(self._scatter_call(step))
             elif isinstance(step, WindowStep):
                 calls += self._window_call(step)
             elif isinstance(step, CheckStep):
                 checks.append(step.text)
-                calls.append(self._check_call(step, len(checks)))
+                calls.append(self._check_call(plan, step, len(checks)))
             else:
                 raise AssertionError(f"no call for {step}")
             if tile is not None and position == tile.last - 1:
-                calls += self._tile_end(tile)
+                calls += tile_end(self.plan, tile, self._use)
         arguments = self._arguments(scratch, bool(checks))
         strides = self._strides()
         body = (
@@ -162,7 +176,8 @@ class _Assembly(CallWriter):
         )
 
     def _further_headers(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for step in self.plan.steps for name in STEP_HEADERS.get(type(step), ())))
+        parts = (*self.plan.steps, *self.plan.tiles)
+        return tuple(dict.fromkeys(name for part in parts for name in STEP_HEADERS.get(type(part), ())))
 
     def _integer_names(self) -> list[str]:
         return [name for name in self.lengths if not name.startswith("stride ")]
@@ -174,16 +189,16 @@ class _Assembly(CallWriter):
         arguments = []
         for buffer in self.plan.buffers.values():
             dtype = self.signature.compute if buffer.dtype == "compute" else buffer.dtype
-            dimensions = buffer.dimensions
+            loop = next((tile for tile in self.plan.tiles if buffer.name in tile.tiled), None)
+            dimensions = buffer.dimensions if loop is None else tile_dimensions(buffer, loop, self.plan.lengths)
             if buffer.parts:
                 dtype, dimensions = COMPLEX_COUNTERPARTS[dtype], dimensions[:-1]
             shape = tuple(python_length(length) for length in dimensions)
-            if self.plan.tile is not None and buffer.name in self.plan.tile.tiled:
-                shape = ("threads", *shape)
-            arguments.append(Argument(buffer.name, buffer.role, dtype, shape))
-        for name in self._summed(self.plan.tile) if self.plan.tile is not None else ():
-            shape = ("max(threads - 1, 0)", python_length(self._size(name)))
-            arguments.append(Argument(f"partial_{name}", "temporary", self.signature.compute, shape))
+            arguments.append(Argument(buffer.name, buffer.role, dtype, shape if loop is None else ("threads", *shape)))
+        for tile in self.plan.tiles:
+            for name, size in partials(self.plan, tile).items():
+                shape = ("max(threads - 1, 0)", python_length(size))
+                arguments.append(Argument(f"partial_{name}", "temporary", self.signature.compute, shape))
         if self.products:
             arguments.append(Argument("workspace", "temporary", self.signature.compute, ("threads", str(WORKSPACE))))
         if scratch:

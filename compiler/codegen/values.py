@@ -64,9 +64,9 @@ class ValueWriter:
         for number in self.nest.cone:
             place = leaf_place(self.nodes, self.leaves, number)
             if place is not None:
-                self.accesses[number] = access(place, schedule.buffers, self.lengths)
+                self.accesses[number] = access(schedule.moved(place), schedule.buffers, self.lengths)
                 self.sources[number] = place.buffer
-        self.store_accesses = [access(store.place, schedule.buffers, self.lengths) for store in step.stores]
+        self.store_accesses = [access(schedule.moved(store.place), schedule.buffers, self.lengths) for store in step.stores]
         everything = [*self.accesses.values(), *self.store_accesses]
         for each in self.accesses.values():  # an index of its own has to step as one, too
             everything += [fitted.index for fitted in each.fitted if isinstance(fitted.index, Access)]
@@ -189,10 +189,14 @@ class ValueWriter:
         node = self.nodes[number]
         if node.op == "index":
             axis = node.attribute("axis")
+            origin = self.schedule.origins.get(axis)
+            if self.lengths[axis] == 1:
+                return "int64_t(0)" if origin is None else self.length(origin)
             for loop in (*self.outer, *self.inner):
-                if loop.axes == (axis,):
-                    return loop.variable
-            raise AssertionError(f"the loop over {axis} was merged")
+                if axis in loop.axes:
+                    assert loop.length == self.lengths[axis], f"the loop over {axis} was merged"
+                    return loop.variable if origin is None else f"({loop.variable} + {self.length(origin)})"
+            raise AssertionError(f"no loop over {axis}")
         if node.op == "length":
             return self.length(node.attribute("length"))
         if number in self.row:  # a reduction that keeps inner axes, read back from the row's scratch

@@ -7,6 +7,11 @@ Why it is legal: a saved value is the value that the backward graph would comput
 How: results of contractions and recurrences, and of reductions much smaller than what they sum, are never computed twice. Among all
 ways to make them available the minimum cut (in bytes) between the inputs and the backward pass is saved; pointwise values between
 are computed again.
+
+Scores are an exception: what a contraction makes of two inputs (not parameters), one value for every pair of their positions, and
+pointwise operations then weight another contraction with. They are as many as pairs, whatever the inputs' size, and the chain of
+products runs a tile at a time (schedule/tiles.py): saving them would take the memory that the tiles save. They are computed again,
+and so is everything as large that depends on them; the rows' statistics (the maximum and the sum of a softmax) are saved.
 """
 
 from __future__ import annotations
@@ -86,8 +91,9 @@ def _choose(builder: Builder, primal: set[int], wanted: list[int]) -> list[int]:
     common = primal & needed & varying
     # what lies within a scan's body has no value outside a step
     common = {number for number in common if not free[number]}
-    kept = {number for number in common if _never_again(builder, number)}
-    kept |= _below_extrema(builder, common)
+    compared = _below_extrema(builder, common)
+    repeated = _pairwise(builder, primal) - compared
+    kept = {number for number in common if _never_again(builder, number) and number not in repeated} | compared
     if not kept:
         return []
     import networkx  # takes a fifth of a second; most layers with nothing to save never need it
@@ -98,6 +104,8 @@ def _choose(builder: Builder, primal: set[int], wanted: list[int]) -> list[int]:
         size = float("inf") if node.op == "input" or node.kind != "real" else float(nominal(builder.lengths, node.axes))
         if node.op == "read":
             size = 0.0  # an input is there already
+        elif number in repeated:
+            size = float("inf")
         graph.add_edge(("in", number), ("out", number), capacity=size)
         if number in kept or not any(operand in common for operand in node.operands):
             graph.add_edge(_SOURCE, ("in", number), capacity=float("inf"))
@@ -143,6 +151,35 @@ def _below_extrema(builder: Builder, common: set[int]) -> set[int]:
         if builder.nodes[number].op in ("reduce", "contract") and number in common and builder.nodes[number].kind == "real":
             found.add(number)
         pending.extend(builder.nodes[number].operands)
+    return found
+
+
+def _pairwise(builder: Builder, primal: set[int]) -> set[int]:
+    """Scores, and what depends on them and varies over all their axes."""
+    nodes = builder.nodes
+    streamed: set[int] = set()  # depends on an input that is no parameter
+    users: dict[int, list[int]] = {number: [] for number in primal}
+    for number in sorted(primal):
+        node = nodes[number]
+        is_input = node.op == "input" and builder.inputs[node.attribute("name")].role == "in"
+        if is_input or any(operand in streamed for operand in node.operands):
+            streamed.add(number)
+        for operand in node.operands:
+            users[operand].append(number)
+    found: set[int] = set()
+    for number in sorted(primal):
+        node = nodes[number]
+        if node.op != "contract" or not all(operand in streamed for operand in node.operands):
+            continue
+        reached, weights = {number}, False
+        for other in sorted(primal):
+            if other > number and reached.intersection(nodes[other].operands):
+                if nodes[other].op == "contract":
+                    weights = True
+                elif set(node.axes) <= set(nodes[other].axes):
+                    reached.add(other)
+        if weights and not any(nodes[user].op == "contract" for user in users[number]):
+            found |= reached
     return found
 
 

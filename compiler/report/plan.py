@@ -52,12 +52,11 @@ def plan_text(plan: Schedule) -> str:
     rows = [(buffer.role, _buffer(buffer, plan.compute)) for buffer in plan.buffers.values()]
     lines += [f"  {role:10} {text}" for role, text in rows]
     for number, step in enumerate(plan.steps):
-        if plan.tile is not None and number == plan.tile.first:
-            held = f", which hold a tile each: {', '.join(plan.tile.tiled)}" if plan.tile.tiled else ""
-            lines += [
-                "",
-                f"for each tile of {plan.tile.extent} along {plan.tile.axis}, the next {plan.tile.last - number} steps{held}",
-            ]
+        tile = plan.tile_of(number)
+        if tile is not None and number == tile.first:
+            held = f", which hold a tile each: {', '.join(tile.tiled)}" if tile.tiled else ""
+            each = f" of each {_times(tile.batch)}" if tile.batch else ""
+            lines += ["", f"for each tile of {tile.extent} along {tile.axis}{each}, the next {tile.last - number} steps{held}"]
         lines += ["", *_step_text(plan, step)]
     lines += ["", *(f"note: {note}" for note in plan.notes)] if plan.notes else []
     return "\n".join(lines) + "\n"

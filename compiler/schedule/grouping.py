@@ -37,6 +37,10 @@ class Grouping:
         """Whether the next kernels store the value."""
         return number in self._promised
 
+    def readable(self) -> dict[int, Place]:
+        """What can be read once the next kernels have run."""
+        return {**self.leaves, **self._promised}
+
     def kernels(self, stores: Sequence[Store]) -> list[KernelStep]:
         steps = self._plan(stores)
         self.leaves.update(self._promised)

@@ -32,7 +32,7 @@ from .program import REAL_COUNTERPARTS, Signature
 from .scan_steps import STORED_KINDS, ScanSteps
 from .scatters import ScatterPlan, lies_densely, plan_scatter
 from .steps import Buffer, CheckStep, Place, ProductStep, ScanStep, ScatterStep, Schedule, Step, Store, WindowStep
-from .tiles import tile_loop
+from .tiles import tile_loops
 
 _FLOATING = ("compute", "f64", "f32", "f16", "bf16")
 
@@ -131,7 +131,7 @@ class _Partition:
             for step in (step for steps, _ in prepared for step in steps):
                 # what the kernels have just stored is there for a scan to read
                 self.steps.append(replace(step, leaves=dict(self.leaves)) if isinstance(step, ScanStep) else step)
-        steps, buffers, tile = tile_loop(tuple(self.steps), self.buffers, self.builder)
+        steps, buffers, tiles = tile_loops(tuple(self.steps), self.buffers, self.builder)
         return Schedule(
             self.graph.name,
             self.compute,
@@ -139,7 +139,7 @@ class _Partition:
             self.builder.lengths,
             buffers,
             steps,
-            tile,
+            tiles,
             tuple(self.grouping.notes),
         )
 
@@ -433,8 +433,9 @@ class _Partition:
     ) -> Place:
         """Where an operand is: read in place, if it is stored already, or will be for other steps; else in a temporary."""
         node = self.builder.nodes[number]
-        place = leaf_place(self.builder.nodes, self.leaves, number)
-        readable = number in self.leaves or stored_order(self.builder, number) is not None
+        known = self.grouping.readable()
+        place = leaf_place(self.builder.nodes, known, number)
+        readable = number in known or stored_order(self.builder, number) is not None
         if readable and place is not None:
             neighbours = adjacent_axes(place, self.buffers)
             if is_window(self.builder, number) or any(group and group[-1] in neighbours for group in (rows, columns)):

@@ -9,9 +9,11 @@ stores' axes and its reductions' axes; within a kernel step no store is read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Union
+
+import sympy
 
 from ..ir.graph import Affine, Node
 from ..lang.checked import Length
@@ -24,7 +26,8 @@ class Buffer:
 
     role: input, output, temporary. dtype: a storage dtype, or "compute" for the kernel's own precision. With `parts` it is a
     complex tensor seen as real numbers: its last dimension, of length 2, has real and imaginary part, side by side; `dtype` is
-    that of the parts, `layout` that of the complex elements.
+    that of the parts, `layout` that of the complex elements. tile: where it holds only what a thread needs for one tile of a loop,
+    the dimensions of the loop's axes in their order; `dimensions` are nevertheless those of the whole.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Buffer:
     dimensions: tuple[Length, ...]
     layout: str = "contiguous"
     parts: bool = False
+    tile: tuple[int, ...] = ()
 
     @property
     def strided(self) -> bool:
@@ -179,19 +183,52 @@ Step = Union[KernelStep, ScanStep, ProductStep, WindowStep, CheckStep, ScatterSt
 
 @dataclass(frozen=True)
 class TileLoop:
-    """Steps first..last-1 run once a tile of `axis`, `extent` long; buffers in `tiled` hold one tile of it."""
+    """Steps first..last-1 run once for each index of the `batch` axes and each tile of `axis`, at most `extent` long.
 
+    Tiles follow each other in that order, `axis` innermost, and are divided among threads in runs. `tiled`: the buffers that hold
+    one tile. `divisible`: whether the tiles of one index of `batch` may go to several threads: what each sums over the rows then
+    has a partial result of its own.
+    """
+
+    batch: tuple[str, ...]
     axis: str
     extent: Length
     first: int
     last: int
     tiled: tuple[str, ...]
+    divisible: bool
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return (*self.batch, self.axis)
+
+
+def shrunk(buffer: Buffer, lengths: Sequence[Length]) -> Buffer:
+    """A buffer with only a tile's length along the dimensions of its loop's axes."""
+    short = dict(zip(buffer.tile, lengths, strict=False))
+    return replace(buffer, dimensions=tuple(short.get(d, length) for d, length in enumerate(buffer.dimensions)))
+
+
+LOOP_PREFIXES = ("first ", "tile ")  # of the names of symbols that are known within a tile loop only
+
+
+def first_index(axis: str) -> Length:
+    """The index of an axis at which the tile begins."""
+    return sympy.Symbol(f"first {axis}", integer=True, nonnegative=True)
+
+
+def tile_length(axis: str) -> Length:
+    """How long the tile is along the row axis."""
+    return sympy.Symbol(f"tile {axis}", integer=True, nonnegative=True)
 
 
 @dataclass(frozen=True)
 class Schedule:
     """compute: f32 or f64, what reals are computed in. The nodes that steps refer to, axis lengths, buffers in order (inputs,
-    outputs, temporaries) and steps in order."""
+    outputs, temporaries), steps in order, and the loops around some of them, in order.
+
+    `origins`: where the indices of axes begin, if not at 0.
+    """
 
     name: str
     compute: str
@@ -199,5 +236,24 @@ class Schedule:
     lengths: Mapping[str, Length]
     buffers: Mapping[str, Buffer]
     steps: tuple[Step, ...]
-    tile: TileLoop | None
+    tiles: tuple[TileLoop, ...]
     notes: tuple[str, ...] = ()
+    origins: Mapping[str, Length] = field(default_factory=dict)
+
+    def tile_of(self, position: int) -> TileLoop | None:
+        """The loop that a step is in."""
+        return next((tile for tile in self.tiles if tile.first <= position < tile.last), None)
+
+    def within(self, tile: TileLoop) -> Schedule:
+        """The schedule as the steps in a loop see it: axes as long as the tile, and buffers that hold one."""
+        lengths = {**self.lengths, **dict.fromkeys(tile.batch, sympy.Integer(1)), tile.axis: tile_length(tile.axis)}
+        origins = {axis: first_index(axis) for axis in tile.axes}
+        buffers = {name: shrunk(buffer, [lengths[axis] for axis in tile.axes]) for name, buffer in self.buffers.items()}
+        return replace(self, lengths=lengths, buffers=buffers, origins=origins)
+
+    def moved(self, place: Place) -> Place:
+        """A place with indices that count from the origins; a buffer that holds a tile begins there itself."""
+        if not self.origins or self.buffers[place.buffer].tile:
+            return place
+        shifts = {axis: Affine(((axis, sympy.Integer(1)),), origin) for axis, origin in self.origins.items()}
+        return replace(place, indices=tuple(i.substitute(shifts) if isinstance(i, Affine) else i for i in place.indices))

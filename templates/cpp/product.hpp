@@ -225,12 +225,4 @@ static inline void product(int64_t threads, T* workspace, axes batch, axes m, ax
     }
 }
 
-// Adds the results of the other threads to that of the first, in their order; each thread sums its share of the elements.
-template <class T>
-static inline void add_partials(T* __restrict result, const T* __restrict partial, int64_t size, int64_t member, int64_t members) {
-    const int64_t begin = size * member / members, end = size * (member + 1) / members;
-    for (int64_t other = 0; other < members - 1; ++other)
-        for (int64_t i = begin; i < end; ++i) result[i] += partial[other * size + i];
-}
-
 }  // namespace lamina

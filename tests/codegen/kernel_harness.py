@@ -171,6 +171,7 @@ def _build(programs: Sequence[Program], name: str) -> list[NativeExecutable]:
     # threads share the work of the smallest loop, so that small tensors show what goes wrong between them
     runtime, changed = re.subn(r"points_per_thread = \d+;", "points_per_thread = 2;", runtime)
     assert changed == 1
+    runtime = re.sub(r"(tile_unit|least_extent) = \d+;", r"\1 = 4;", runtime)  # likewise tiles
     parts = [runtime]
     renamed = []
     for number, program in enumerate(programs):

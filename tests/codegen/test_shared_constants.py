@@ -6,6 +6,7 @@ import re
 from importlib import resources
 
 from lamina.codegen import program
+from lamina.schedule import tiles
 
 
 def constants(header: str) -> dict[str, int]:
@@ -16,6 +17,10 @@ def constants(header: str) -> dict[str, int]:
 def test_workspace_of_products() -> None:
     found = constants("product.hpp")
     assert found["block_depth"] * (found["block_columns"] + found["block_rows"]) == program.WORKSPACE
+
+
+def test_rows_of_tiles() -> None:
+    assert constants("tiles.hpp")["tile_unit"] == tiles.TILE_UNIT
 
 
 def test_shares_of_the_rows() -> None:
