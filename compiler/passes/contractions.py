@@ -6,6 +6,9 @@ matrix product
 sum over windows
   Before: sum over K of a product with a factor x that is read at overlapping windows (`windows.py`). After: contract(x, the other
   factors, over=K), times the factors without K.
+several factors
+  Before: sum over K of a product of three factors or more, sum[j, k](a[i, j] * b[j, k] * c[k, l]). After: sums of pairs, in the
+  order that takes fewest steps: a times the contraction of b and c over k, contracted over j.
 Why it is legal: multiplication is commutative and associative, a factor without K distributes out of the sum, and K axes that only
 one group has are summed there first. Nothing is assumed about layout.
 """
@@ -16,11 +19,13 @@ from collections.abc import Sequence
 
 from ..ir.graph import Builder
 from .costs import nominal
+from .orders import Tree, best_order
 from .simplify import product, product_factors
 from .windows import window_roles, worth_a_step
 
 LEAST_CONTRACTION_SIDE = 4  # shorter M, N or K are better computed in a loop
 LEAST_CONTRACTION_WORK = 4096
+LEAST_SAVING = 4  # sums of pairs take intermediate values to memory; one sum over everything does not
 
 
 def as_contraction(builder: Builder, body: int, over: tuple[str, ...]) -> int | None:
@@ -38,12 +43,42 @@ def as_contraction(builder: Builder, body: int, over: tuple[str, ...]) -> int | 
     factors = product_factors(builder, body)
     inside = [f for f in factors if set(builder.nodes[f].axes) & set(over)]
     outside = [f for f in factors if not set(builder.nodes[f].axes) & set(over)]
-    result = _as_product(builder, inside, over)
+    result = _in_order(builder, inside, over)
+    if result is None:
+        result = _as_product(builder, inside, over)
     if result is None:
         result = _as_window_sum(builder, inside, over)
     if result is None:
         return None
     return product(builder, [*outside, result]) if outside else result
+
+
+def _in_order(builder: Builder, factors: list[int], over: tuple[str, ...]) -> int | None:
+    """Sums of pairs, where these take much less than one sum over everything."""
+    if len(factors) < 3:
+        return None
+    axes = [frozenset(builder.nodes[factor].axes) for factor in factors]
+    every = frozenset().union(*axes)
+    found = best_order(axes, every - set(over), builder.lengths)
+    if found is None or found[1] * LEAST_SAVING > nominal(builder.lengths, every):
+        return None
+
+    def numbers(tree: Tree) -> list[int]:
+        return [tree] if isinstance(tree, int) else [number for branch in tree for number in numbers(branch)]
+
+    def summed(tree: Tree) -> int:
+        if isinstance(tree, int):
+            return factors[tree]
+        outside = frozenset().union(*(axes[n] for n in range(len(factors)) if n not in numbers(tree)))
+        inner = [summed(branch) for branch in tree]
+        joint = product(builder, inner)
+        gone = tuple(a for a in over if a in builder.nodes[joint].axes and a not in outside)
+        if not gone:
+            return joint
+        contraction = as_contraction(builder, joint, gone)
+        return contraction if contraction is not None else builder.reduce("sum", joint, gone)
+
+    return summed(found[0])
 
 
 def _as_product(builder: Builder, inside: list[int], over: tuple[str, ...]) -> int | None:

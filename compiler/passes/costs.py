@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import sympy
+
 from ..lang.checked import Length
 
 NOMINAL_LENGTH = 512
+NOMINAL_SUBTRACTED = 16
 
 
 def nominal(lengths: dict[str, Length], axes: Iterable[str]) -> int:
@@ -21,7 +24,14 @@ def nominal(lengths: dict[str, Length], axes: Iterable[str]) -> int:
 
 
 def nominal_length(length: Length) -> int:
+    """The estimated length; what is taken from another length counts as much shorter than that (the window of H - K + 1)."""
     if length.is_Integer:
         return int(length)
-    value = length.subs(dict.fromkeys(length.free_symbols, NOMINAL_LENGTH))
-    return max(1, int(value))
+    less = {
+        symbol
+        for term in sympy.Add.make_args(sympy.expand(length))
+        if term.could_extract_minus_sign()
+        for symbol in term.free_symbols
+    }
+    guesses = {symbol: NOMINAL_SUBTRACTED if symbol in less else NOMINAL_LENGTH for symbol in length.free_symbols}
+    return max(1, int(length.subs(guesses)))

@@ -6,7 +6,8 @@ the axes of the dimensions.
 Where the reads tell positions apart, the gradient is made of the cotangents without adding up:
 - a dimension read whole is a renamed axis; one read at constants is a stack of the cotangents, or choices against zero;
 - indices such as 2*P and 2*P + 1 are digits of the position: a stack of the cotangents along the last digit, laid out as P, digit
-  and read along the dimension, puts each element in its place (no element is read at two of its positions).
+  and read along the dimension, puts each element in its place (no element is read at two of its positions);
+- of a read at windows it is the cotangent, read at windows (`window_adjoint.py`).
 Any other read gives a `scatter`, for later passes to make something better of.
 """
 
@@ -23,6 +24,7 @@ from ..ir.ranges import can_leave
 from ..lang.checked import Entry, Length
 from .simplify import constant
 from .substitute import is_simple, push_slice, renamed_axis, spread, substitute
+from .window_adjoint import adjoint_of_windows
 
 LONGEST_WRITTEN_OUT = 64  # positions of a short dimension that a partial read is taken apart into; values of a digit
 MOST_WRITTEN_OUT = 64  # combinations of digits
@@ -80,6 +82,10 @@ class _Adjoint:
                     pattern = tuple(tuple((d.length, d.axis is None) for d in each) for each in digits)
                     patterns.setdefault(pattern, []).append((digits, share.cotangent))
                     continue
+            windows = self._at_windows(share)
+            if windows is not None:
+                terms.append(windows)
+                continue
             value = spread(b, share.cotangent, share.over)
             where = {"indices": share.indices, "boundary": share.boundary}
             terms.append(b.add("scatter", (value, *share.gathers), entries=self.entries, over=share.over, **where))  # type: ignore
@@ -87,6 +93,12 @@ class _Adjoint:
             terms.append(self._transposed(self.entries, plain))
         terms += [self._interleaved(reads) for reads in patterns.values()]
         return add_masked(b, terms)
+
+    def _at_windows(self, share: ReadShare) -> int | None:
+        indices = tuple(index for index in share.indices if isinstance(index, Affine))
+        if len(indices) < len(share.indices):
+            return None
+        return adjoint_of_windows(self.builder, self.entries, indices, share.boundary, share.cotangent)
 
     def _affine(self, share: ReadShare) -> tuple[Affine, ...] | None:
         """The indices of a read that gathers nothing and stays inside."""

@@ -40,11 +40,18 @@ class Nest:
         return 1 + max((self.levels[number] for number in self.row), default=0)
 
 
+def is_stored(nodes: Sequence[Node], leaves: Mapping[int, Place], number: int) -> bool:
+    """Whether a value has a place, or is a slice, or a slice of slices, of one that has."""
+    return number in leaves or (nodes[number].op == "slice" and is_stored(nodes, leaves, nodes[number].operands[0]))
+
+
 def is_leaf(nodes: Sequence[Node], leaves: Mapping[int, Place], number: int) -> bool:
     """Whether a value is read from a buffer, or known without any, rather than computed in the nest."""
     node = nodes[number]
     return (
-        number in leaves or (node.op == "slice" and node.operands[0] in leaves) or node.op in ("read", "const", "index", "length")
+        number in leaves
+        or (node.op == "slice" and is_stored(nodes, leaves, node.operands[0]))
+        or node.op in ("read", "const", "index", "length")
     )
 
 
@@ -94,9 +101,10 @@ def leaf_place(nodes: Sequence[Node], leaves: Mapping[int, Place], number: int) 
             for index in node.attribute("indices")
         )
         return Place(buffer, indices, node.attribute("boundary"))
-    if node.op == "slice" and node.operands[0] in leaves:
+    if node.op == "slice" and is_stored(nodes, leaves, node.operands[0]):
         fixed = {node.attribute("axis"): Affine((), node.attribute("position"))}
-        place = leaves[node.operands[0]]
+        place = leaf_place(nodes, leaves, node.operands[0])
+        assert place is not None
         return Place(place.buffer, tuple(index.substitute(fixed) for index in place.affine))
     return None
 

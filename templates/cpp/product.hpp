@@ -69,6 +69,49 @@ static inline void multiply_tile(int64_t depth, const T* __restrict a, const T* 
         }
 }
 
+// The lanes of `rows` vectors exchanged with the vectors, in place: by halves, quarters and so on (Eklundh, IEEE Trans. Computers 21,
+// 1972).
+template <class T>
+static inline void transpose(vector_of<T> (&rows)[lanes_of<T>]) {
+    typedef typename integer_of_size<sizeof(T)>::type index __attribute__((vector_size(vector_bytes)));
+    constexpr int64_t lanes = lanes_of<T>;
+#pragma GCC unroll 4
+    for (int64_t step = 1; step < lanes; step *= 2) {
+        index upper, lower;
+        for (int64_t lane = 0; lane < lanes; ++lane) {
+            upper[lane] = lane & step ? lanes + lane - step : lane;
+            lower[lane] = lane & step ? lanes + lane : lane + step;
+        }
+#pragma GCC unroll 16
+        for (int64_t i = 0; i < lanes; ++i) {
+            if (i & step) continue;
+            const vector_of<T> first = rows[i], second = rows[i + step];
+            rows[i] = shuffle(first, second, upper);
+            rows[i + step] = shuffle(first, second, lower);
+        }
+    }
+}
+
+// A square of the panel, as many rows (at `along`, `count` of them) as a vector has lanes by as many columns side by side.
+template <class T, int64_t width, class S>
+static inline void pack_square(const S* __restrict from, const int64_t* __restrict along, int64_t count, T* __restrict to) {
+    constexpr int64_t lanes = lanes_of<T>, kept = width < lanes ? width : lanes;
+    vector_of<T> rows[lanes];
+#pragma GCC unroll 16
+    for (int64_t i = 0; i < lanes; ++i) {
+        rows[i] = vector_of<T>{};
+        if (i < kept && i < count) {
+            if constexpr (same_type<T, S>)
+                rows[i] = *reinterpret_cast<const vector_of<T>*>(from + along[i]);
+            else
+                for (int64_t k = 0; k < lanes; ++k) rows[i][k] = convert<T>(from[along[i] + k]);
+        }
+    }
+    transpose<T>(rows);
+#pragma GCC unroll 16
+    for (int64_t k = 0; k < lanes; ++k) __builtin_memcpy(to + k * width, &rows[k], kept * sizeof(T));
+}
+
 // Copies `count` rows or columns (at `along`) by `depth` (at `across`) to a panel of `width`, filled up with zeros.
 template <class T, int64_t width, class S>
 static inline void pack_panel(const S* __restrict from, const int64_t* __restrict along, const int64_t* __restrict across, int64_t count,
@@ -84,7 +127,7 @@ static inline void pack_panel(const S* __restrict from, const int64_t* __restric
         return;
     }
     if (count < width) fill(to, depth * width, T(0));
-    if (runs * 8 <= count) {
+    if (runs * 4 <= count) {
         for (int64_t r = 0, i = 0; r < runs; i = end[r++]) {
             const S* const start = from + along[i];
             const int64_t n = end[r] - i;
@@ -93,19 +136,17 @@ static inline void pack_panel(const S* __restrict from, const int64_t* __restric
         }
         return;
     }
-    // a few lines of the panel at a time, so that they stay in the cache while every row writes to them
-    constexpr int64_t lines = 16;
-    for (int64_t l = 0; l < depth; l += lines) {
-        const int64_t n = min(lines, depth - l);
-        if (n == lines && across[l + lines - 1] - across[l] == lines - 1 && across[l + 1] - across[l] == 1) {
-            for (int64_t i = 0; i < count; ++i) {
-                const S* const start = from + along[i] + across[l];
-                for (int64_t k = 0; k < lines; ++k) to[(l + k) * width + i] = convert<T>(start[k]);
-            }
-            continue;
-        }
-        for (int64_t i = 0; i < count; ++i)
-            for (int64_t k = l; k < l + n; ++k) to[k * width + i] = convert<T>(from[along[i] + across[k]]);
+    // what lies side by side across the panel is turned round in squares, the rest copied one by one
+    constexpr int64_t lanes = lanes_of<T>;
+    for (int64_t l = 0; l < depth;) {
+        bool square = l + lanes <= depth;
+        for (int64_t k = 1; square && k < lanes; ++k) square = across[l + k] == across[l] + k;
+        const int64_t n = square ? lanes : 1;
+        if (square)
+            for (int64_t i = 0; i < count; i += lanes) pack_square<T, width>(from + across[l], along + i, count - i, to + l * width + i);
+        else
+            for (int64_t i = 0; i < count; ++i) to[l * width + i] = convert<T>(from[along[i] + across[l]]);
+        l += n;
     }
 }
 

@@ -175,7 +175,6 @@ static inline void spread_windows(int64_t threads, const windows& loops, const T
 // `count` rows of the window by `vectors` taps, summed over everything.
 template <class T, int64_t rows, int64_t vectors>
 static inline void collect_tile(const windows& loops, const T* x, const T* w, T* y, int64_t count) {
-    using vec = vector_of<T>;
     constexpr int64_t lanes = lanes_of<T>;
     const int64_t others = loops.others.points(), step = loops.dilation, height = loops.rows + step * (count - 1);
     double total[rows][vectors] = {};

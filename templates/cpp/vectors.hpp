@@ -24,6 +24,29 @@ struct vector_type {
 template <class T>
 using vector_of = typename vector_type<T>::type;
 
+template <int64_t bytes>
+struct integer_of_size {
+    typedef int32_t type;
+};
+
+template <>
+struct integer_of_size<8> {
+    typedef int64_t type;
+};
+
+// The lanes of two vectors that the indices name, those of the second counted on from those of the first.
+template <class V, class I>
+LAMINA_INLINE V shuffle(V first, V second, I indices) {
+#if defined(__clang__)
+    constexpr int64_t lanes = sizeof(I) / sizeof(indices[0]);
+    V result;
+    for (int64_t i = 0; i < lanes; ++i) result[i] = indices[i] < lanes ? first[indices[i]] : second[indices[i] - lanes];
+    return result;
+#else
+    return __builtin_shuffle(first, second, indices);
+#endif
+}
+
 // The first n lanes, zero in the others; nothing is read beyond them.
 template <class T>
 LAMINA_INLINE vector_of<T> load_part(const T* from, int64_t n) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kernel_cases_chains import CHAINS
 from kernel_cases_complex import COMPLEX
 from kernel_cases_found import EXTREMA, FOUND
 from kernel_cases_reads import BEYOND, DIGITS, GATHERS, MIXED, SHIFTS
@@ -367,6 +368,7 @@ GROUPS: dict[str, dict[str, Case]] = {
     "shifted reads": SHIFTS,
     "gathers": GATHERS,
     "digits of reads": DIGITS,
+    "chains": CHAINS,
     "windows": WINDOWS,
     "windows of each channel": DEPTHWISE,
     "scans": SCANS,
