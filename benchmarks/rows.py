@@ -23,6 +23,7 @@ import torch
 from lamina.ops.references import REFERENCES, Case
 from measure import Candidate, Goal, Row, bandwidth_alarms, copier, interleaved, peak_memory, summary, verify
 from peers import PEERS, Problem, problem, step_of
+from recurrences import lti_training
 from torch import Tensor
 from torch.nn import functional
 from turns import in_turns
@@ -157,6 +158,9 @@ def poly_norm_training(quick: bool) -> Row:
 def evonorm_s0_training(quick: bool) -> Row:
     case = smaller(Case((), {"B": 32, "C": 8, "H": 56, "W": 56}, {"G": 8}), quick)
     return training("evonorm_s0_training", "evonorm_s0", case, ("lamina", "torch.compile", "eager"), quick, {"torch.compile": 1.5})
+
+
+benchmark(**HUGE_PAGES)(lti_training)
 
 
 def kan_training(entry: str, quick: bool) -> Row:

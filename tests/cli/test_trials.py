@@ -24,6 +24,14 @@ def test_check_passes(lamina_cli: Any) -> None:
     assert "second_grad_y" in out and "by differences" in out
 
 
+def test_check_of_a_recurrence(lamina_cli: Any, tmp_path: Path) -> None:
+    path = tmp_path / "lti.lam"
+    path.write_text("layer lti { in x[B, L, D] param a[D] = uniform(0.9, 0.99) out h[B, L, D] = scan[L](s = 0 : a*s + x) }")
+    code, out, err = lamina_cli("check", str(path), "--dtype", "f64")
+    assert (code, err) == (0, "")
+    assert "second_a" in out and "FAILED" not in out
+
+
 def test_check_as_json(lamina_cli: Any) -> None:
     found = lamina_cli.json("check", "relu", "--order", "1", "--dtype", "bf16")
     assert found["passed"] and {each["dtype"] for each in found["comparisons"] if each["target"] == "cpp"} == {"bf16"}
