@@ -19,6 +19,7 @@ from .access import Access
 from .expressions import CPP_TYPES, bare, convert
 from .lengths import identifier
 from .loops import Loop, merged_loops
+from .scan_chunks import composition, factor_text, scratch_words
 from .text import Lines
 from .values import KernelSource, ValueWriter
 
@@ -117,6 +118,10 @@ class _Scan(ScanWriter):
         self._set_loops((*self.pieces, self.along), self.lanes)
         bodies, initials = list(self.scan.bodies.values()), list(self.scan.initials.values())
         self._define_fixed([*bodies, *initials], set())
+        how = composition(tuple(self.nodes), self.scan)
+        if how is not None:
+            self._chunked(how, bodies, initials)
+            self._set_loops((*self.pieces, self.along), self.lanes)
         self._region(bodies, initials)
         return self._function(body, [self._comment()])
 
@@ -142,6 +147,125 @@ class _Scan(ScanWriter):
         self._step(bodies, states)
         out.close()
         out.close()
+
+    # -------------------------------------------------------------------------------------------- chunks
+
+    def _chunked(self, how: str, bodies: Sequence[int], initials: Sequence[int]) -> None:
+        """The whole recurrence by chunks (see scan_chunks.py), where the call's rows are few."""
+        out = self.out
+        loops, length = (*self.pieces, *self.lanes), self.length(self.along.length)
+        self.scratch = scratch_words(self.along.length)
+        self._set_loops(loops, (self.along,))
+        position, carried = next(iter(self.scan.running.items()))
+        start = {"linear": "0", "max": "-__builtin_inf()", "min": "__builtin_inf()"}[how]
+        out.add(f"const int64_t rows = {self._count(loops)}, chunks = lamina::scan_chunks(threads, rows, {length});")
+        out.open("if (chunks > 0)")
+        out.add("constexpr int64_t lanes = lamina::chunk_lanes;")
+        out.add(f"const int64_t width = lamina::chunk_width({length}, chunks), groups = chunks / lanes;")
+        out.add("double* __restrict factors = scratch;")
+        out.add("double* __restrict values = factors + rows * chunks;")
+        out.add("double* __restrict starts = values + rows * chunks;")
+        out.add(f"const int64_t team = lamina::team_size(threads, rows * groups, rows * {length});")
+        scope = self._open_chunks("groups", loops, bodies)
+        out.add("double factor[lanes];")
+        out.add("Real value[lanes];")
+        out.add(f"for (int64_t lane = 0; lane < lanes; ++lane) factor[lane] = 1, value[lane] = Real({start});")
+        self._open_point(carried, "value", [self.scan.bodies[position]])
+        if how == "linear":
+            texts = self.text_of
+            factor = factor_text(tuple(self.nodes), self.scan, self.scan.bodies[position], texts, carried) or "0"
+            out.add(f"factor[lane] *= double({factor});")
+        self._assign("value[lane]", self.scan.bodies[position], "real")
+        out.close_with(";")
+        self._run_chunks()
+        out.add("const int64_t at = row * chunks + begin;")
+        out.add("for (int64_t lane = 0; lane < lanes; ++lane) factors[at + lane] = factor[lane];")
+        out.add("for (int64_t lane = 0; lane < lanes; ++lane) values[at + lane] = double(value[lane]);")
+        self._close_chunks(scope)
+        self._carry(how, loops, initials)
+        scope = self._open_chunks("(groups + 1)", loops, bodies)
+        out.add("Real value[lanes];")
+        out.add("for (int64_t lane = 0; lane < lanes; ++lane)")
+        out.add("    value[lane] = begin + lane <= chunks ? Real(starts[row * (chunks + 1) + begin + lane]) : Real(0);")
+        self._open_point(carried, "value", bodies)
+        late: list[tuple[list[str], Store, Access, str]] = []
+        self._following({position: "value"}, "lane", late)
+        for once, store, each, name in late:
+            out.open(f"if ({' && '.join(once)})")
+            self._store(store, each, name)
+            out.close()
+        out.close_with(";")
+        out.open("if (begin < chunks)")
+        self._run_chunks()
+        out.close()
+        out.open("else")  # the steps behind the last chunk
+        out.add(f"for (int64_t step = chunks * width; step < {length}; ++step) point(0, {self._step_index('step')});")
+        out.close()
+        self._close_chunks(scope)
+        out.add("return;")
+        out.close()
+
+    def _step_index(self, step: str) -> str:
+        """The point of the axis at a step counted in the direction of the recurrence."""
+        return f"{self.length(self.along.length)} - 1 - ({step})" if self.scan.reverse else step
+
+    def _open_chunks(self, groups: str, loops: Sequence[Loop], bodies: Sequence[int]) -> dict[int, str]:
+        out = self.out
+        scope = dict(self.text_of)
+        self.names.push()
+        out.add("#pragma omp parallel for schedule(dynamic, 1) num_threads(team) if (team > 1)")
+        out.open(f"for (int64_t piece = 0; piece < rows * {groups}; ++piece)")
+        out.add(f"const int64_t row = piece / {groups}, begin = piece % {groups} * lanes;")
+        self._decode(loops, "row")
+        self._define_fixed(bodies, {axis for loop in loops for axis in loop.axes})
+        return scope
+
+    def _close_chunks(self, scope: dict[int, str]) -> None:
+        self.out.close()
+        self.names.pop()
+        self.text_of = scope
+
+    def _open_point(self, carried: int, array: str, bodies: Sequence[int]) -> None:
+        """A step of one lane, as a function of the lane and the point of the axis."""
+        parameters = f"const int64_t lane, const int64_t {self.along.variable}"
+        self.out.open(f"const auto point = [&]({parameters}) __attribute__((always_inline))")
+        name = self.names.fresh(identifier(self.nodes[carried].attribute("name")), carried)
+        self.out.add(f"const Real {name} = {array}[lane];")
+        self.text_of[carried] = name
+        for number in self._needed(bodies):
+            self._define(number, single=False)
+
+    def _run_chunks(self) -> None:
+        self.out.open("for (int64_t step = 0; step < width; ++step)")
+        self.out.add("#pragma omp simd")
+        self.out.add(
+            f"for (int64_t lane = 0; lane < lanes; ++lane) point(lane, {self._step_index('(begin + lane) * width + step')});"
+        )
+        self.out.close()
+
+    def _carry(self, how: str, loops: Sequence[Loop], initials: Sequence[int]) -> None:
+        """The running value at the start of every chunk, and behind the last one."""
+        out = self.out
+        scope = dict(self.text_of)
+        self.names.push()
+        out.open("for (int64_t row = 0; row < rows; ++row)")
+        self._decode(loops, "row")
+        for number in self._needed(initials):
+            self._define(number, single=False)
+        out.add(f"double now = double({bare(self.text_of[initials[0]])});")
+        out.open("for (int64_t chunk = 0; chunk < chunks; ++chunk)")
+        out.add("starts[row * (chunks + 1) + chunk] = now;")
+        out.add("const double factor = factors[row * chunks + chunk], value = values[row * chunks + chunk];")
+        # a factor that has overflowed says nothing about a running value of 0
+        text = {"linear": "now == 0 ? value : factor * now + value"}.get(how, f"lamina::{how}(now, value)")
+        out.add(f"now = {text};")
+        out.close()
+        out.add("starts[row * (chunks + 1) + chunks] = now;")
+        out.close()
+        self.names.pop()
+        self.text_of = scope
+
+    # -------------------------------------------------------------------------------------------- lanes
 
     def _most_lanes(self) -> int:
         if not self.lanes:
@@ -225,6 +349,18 @@ class _Scan(ScanWriter):
             self.text_of[number] = name
         self._values_at(self._needed(bodies), 0)
         late: list[tuple[list[str], Store, Access, str]] = []
+        self._following(states, lane, late)
+        for once, store, each, name in late:
+            out.open(f"if ({' && '.join(once)})")
+            self._store(store, each, name)
+            out.close()
+        out.close()
+        self.names.pop()
+        self.text_of = scope
+
+    def _following(self, states: dict[int, str], lane: str, late: list[tuple[list[str], Store, Access, str]]) -> None:
+        """The values after a step: to their arrays and places; `late` takes the stores that are made at some points only."""
+        out = self.out
         for position, number in self.scan.bodies.items():
             kind = self._kind(position)
             name = self.names.fresh("following", number)
@@ -239,13 +375,6 @@ class _Scan(ScanWriter):
                     self._store(store, each, name)
             if position in states:
                 out.add(f"{states[position]}[{lane}] = {name};")
-        for once, store, each, name in late:
-            out.open(f"if ({' && '.join(once)})")
-            self._store(store, each, name)
-            out.close()
-        out.close()
-        self.names.pop()
-        self.text_of = scope
 
     def _kind(self, position: int) -> str:
         """The kind of the running value at a position: its own, or that of the scan that reads it."""

@@ -54,6 +54,21 @@ LAMINA_INLINE int64_t reflect(int64_t index, int64_t n) {
     return n < 2 ? 0 : once >= n ? 2 * (n - 1) - once : once;
 }
 
+// Chunks that the steps of a recurrence are divided into, a lane to each, where there are fewer rows than lanes; else 0.
+constexpr int64_t chunk_lanes = 8, most_chunks = 256, least_steps = 256;
+
+LAMINA_INLINE int64_t scan_chunks(int64_t threads, int64_t rows, int64_t steps) {
+    if (rows < 1 || rows >= chunk_lanes * threads) return 0;
+    const int64_t chunks = steps / least_steps < most_chunks ? steps / least_steps : most_chunks;
+    return chunks - chunks % chunk_lanes;
+}
+
+// Steps of a chunk. Chunks that begin a multiple of many cache lines apart would evict each other.
+LAMINA_INLINE int64_t chunk_width(int64_t steps, int64_t chunks) {
+    const int64_t width = steps / chunks;
+    return width % 32 < 16 ? width - width % 32 - 16 : width;
+}
+
 // How many of the lanes of a recurrence step together: `most`, or fewer where threads would go without.
 LAMINA_INLINE int64_t scan_block(int64_t threads, int64_t others, int64_t lanes, int64_t most) {
     int64_t block = most;

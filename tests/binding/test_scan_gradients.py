@@ -1,4 +1,4 @@
-"""Recurrences through torch: gradients of both orders against torch's own differences, and against the recurrence written as a loop."""
+"""Recurrences through torch: gradients of both orders against differences, and values against those of torch."""
 
 from __future__ import annotations
 

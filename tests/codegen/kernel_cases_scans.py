@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy
 from kernel_harness import Case, integers, uniform
 
 LTI = "layer lti { in x[B, L, D] in a[D] out h[B, L, D] = scan[L](s = 0 : a*s + x) }"
@@ -134,6 +135,36 @@ SCANS: dict[str, Case] = {
         """layer solved { in x[L, N] out y[L, N] = scan[L](h = 0 :
              iterate[150](z = h : z - 0.1 * (z + 0.2*tanh(z) - 0.5*h - x + 0.1*z*z*z - 0.1*h*z*z))) }""",
         {"x": (3, 2)},
+        growth=4096.0,
+    ),
+    "one long row": Case(
+        "layer one { in x[L] in g[L] out y[L] = scan[L](h = 0.5 : sigmoid(g)*h + x) }", {"x": (2309,), "g": (2309,)}, orders=1
+    ),
+    "few long rows": Case(
+        """layer few { in x[B, L, D] in w[D] in z[B]
+           out y[B, L, D] = scan[L](h = z : select(x > 0, x - w*h, h/(1 + x*x) + sin(h*0 + index(L)) - h*0.5 - h*0)) }""",
+        {"x": (2, 2048, 2), "w": (2,), "z": (2,)},
+        {"w": uniform(0.3, 0.9)},
+        orders=0,
+    ),
+    "linear by choices": Case(
+        """layer chosen { in x[L, D] in w[D]
+           out y[L, D] = scan[L](h = 1 : select(x > 0, x - w*h, -(h/(1 + x*x)) + sin(index(L))) - (0.1 - h*0.05)) }""",
+        {"x": (2500, 3), "w": (3,)},
+        {"w": uniform(0.3, 0.9)},
+        orders=1,
+    ),
+    "sum of a long row": Case("layer total { in x[B, L] out y[B, L] = scan[L](s = 0 : s + x) }", {"x": (2, 2111)}, orders=1),
+    "extrema of long rows": Case(
+        "layer peaks { in x[B, L] out y[B, L] = scan[L](m = x[B, 0] : max(m, x)) out z[B, L] = scan[L](m = 1 : min(x, m)) }",
+        {"x": (2, 2111)},
+        orders=1,
+    ),
+    "products that leave the range": Case(
+        "layer grown { in x[L] in b[L] out y[L] = scan[L](p = 0 : x * p + b) }",
+        {"x": (2100,), "b": (2100,)},
+        {"x": uniform(1.5, 2.5), "b": lambda generator, shape: (numpy.arange(shape[0]) > 2000) * generator.standard_normal(shape)},
+        orders=0,
         growth=4096.0,
     ),
 }
