@@ -10,7 +10,17 @@ from collections.abc import Iterable
 import sympy
 
 from ..lang.checked import Length
-from ..schedule.steps import LOOP_PREFIXES, CheckStep, Place, ProductStep, ScatterStep, Schedule, TileLoop, WindowStep
+from ..schedule.steps import (
+    LOOP_PREFIXES,
+    CheckStep,
+    Place,
+    ProductStep,
+    ScatterStep,
+    Schedule,
+    TileLoop,
+    TransformStep,
+    WindowStep,
+)
 from .access import access
 from .lengths import cpp_length, identifier
 from .product_calls import loop_texts, operands
@@ -65,6 +75,14 @@ class CallWriter:
         sizes += [self._use(step.rows), self._points(step.inner)]
         places = [self._pointer(self.plan, place.buffer) for place in (step.keys, step.values, step.result, step.start, step.order)]
         return f"lamina::scatter<Real>(threads, {', '.join([*sizes, *places])});"
+
+    def _transform_call(self, step: TransformStep) -> str:
+        source, target, n = (self._use(length) for length in step.lengths)
+        sizes = ", ".join([self._points(step.outer), source, target, self._points(step.inner), n])
+        places = (*step.operands, *step.results, *(None,) * (2 - len(step.results)))
+        pointers = ["nullptr" if place is None else self._pointer(self.plan, place.buffer) for place in places]
+        function = f"lamina::transform<lamina::transforms::{step.function}, Real>"
+        return f"{function}(threads, transform_workspace, {sizes}, {', '.join(pointers)});"
 
     def _product_call(self, plan: Schedule, step: ProductStep, tile: TileLoop | None) -> list[str]:
         given = operands(step)

@@ -28,6 +28,7 @@ from ..schedule.steps import (
     ScatterStep,
     Schedule,
     TileLoop,
+    TransformStep,
     WindowStep,
     tile_length,
 )
@@ -94,8 +95,19 @@ STEP_HEADERS: dict[type, tuple[str, ...]] = {
     ProductStep: ("vectors.hpp", "product.hpp"),
     WindowStep: ("vectors.hpp", "stencil.hpp"),
     ScatterStep: ("scatter.hpp",),
+    TransformStep: ("fft.hpp",),
     TileLoop: ("tiles.hpp",),
 }
+
+
+# of fft.hpp: the points of a block of lines, and the most lines in it
+BLOCK_POINTS, MOST_LINES = 32768, 64
+
+
+def _transform_words(n: str) -> str:
+    """The elements that transforms of n points work in: tables, then blocks of lines, one a thread (see fft.hpp)."""
+    lines = f"max(1, min({MOST_LINES}, {BLOCK_POINTS} // max({n}, 1)))"
+    return f"24 * ({n}) + 64 + threads * (16 * ({n}) * {lines} + 8 * {lines} + 64)"
 
 
 def generate(graph: Graph, signature: Signature, direction: str = "forward") -> Program:
@@ -138,6 +150,8 @@ class _Assembly(CallWriter):
                 calls += self._product_call(plan, step, tile)
             elif isinstance(step, ScatterStep):
                 calls.append(self._scatter_call(step))
+            elif isinstance(step, TransformStep):
+                calls.append(self._transform_call(step))
             elif isinstance(step, WindowStep):
                 calls += self._window_call(step)
             elif isinstance(step, CheckStep):
@@ -201,6 +215,10 @@ class _Assembly(CallWriter):
                 arguments.append(Argument(f"partial_{name}", "temporary", self.signature.compute, shape))
         if self.products:
             arguments.append(Argument("workspace", "temporary", self.signature.compute, ("threads", str(WORKSPACE))))
+        transforms = [step for step in self.plan.steps if isinstance(step, TransformStep)]
+        if transforms:
+            words = ", ".join(_transform_words(python_length(step.lengths[2])) for step in transforms)
+            arguments.append(Argument("transform_workspace", "temporary", self.signature.compute, (f"max({words}, 0)",)))
         if scratch:
             sizes = [python_length(length) for length in scratch]
             words = ", ".join(f"({size}) * ({SHARES} if ({size}) <= {SHARED_WORDS} else 1)" for size in sizes)
@@ -220,8 +238,8 @@ class _Assembly(CallWriter):
             if argument.name not in self.plan.buffers and argument.name.startswith("partial_"):
                 lines.append(f"Real* const {identifier(argument.name)} = static_cast<Real*>(data[{position}]);")
                 continue
-            if argument.name == "workspace":
-                lines.append(f"Real* const workspace = static_cast<Real*>(data[{position}]);")
+            if argument.name in ("workspace", "transform_workspace"):
+                lines.append(f"Real* const {argument.name} = static_cast<Real*>(data[{position}]);")
                 continue
             if argument.name == "scratch":
                 lines.append(f"double* const scratch = static_cast<double*>(data[{position}]);")
@@ -271,6 +289,8 @@ class _Assembly(CallWriter):
                 rows.append((step.name, source.text.splitlines()[0].removeprefix("// ")))
             elif isinstance(step, ProductStep):
                 rows.append((step.name, f"matrix product over {'*'.join(step.k)}: {'*'.join(step.m)} x {'*'.join(step.n)}"))
+            elif isinstance(step, TransformStep):
+                rows.append((step.name, f"{step.function} from {step.source} to {step.target}, {step.lengths[2]} points"))
             elif isinstance(step, ScatterStep):
                 rows.append((step.name, f"values over {'*'.join(step.points)} added up at the rows that their keys name"))
             elif isinstance(step, WindowStep):

@@ -22,6 +22,7 @@ from .read_adjoint import LONGEST_WRITTEN_OUT, ReadShare, add_masked, adjoint_of
 from .scan_adjoint import adjoint, move_to_earlier_values, paths, running_nodes
 from .simplify import constant, simplify
 from .substitute import copy_into, renamed_axis, spread, substitute
+from .transposes import transposed
 
 _DIFFERENTIABLE = ("real", "complex")
 
@@ -145,6 +146,13 @@ class _Reverse:
             self.reads.setdefault(node.operands[0], []).append(read)
         elif node.op == "scatter":
             self._scatter(node, numbers, cotangent)
+        elif node.op == "transform":
+            operand = node.operands[0]
+            share = transposed(self.builder, node, cotangent)
+            if self.graph.nodes[operand].kind == "real" and self.builder.nodes[share].kind == "complex":
+                share = self.builder.add("re", (share,))
+            axes = (*self._axes(operand), node.attribute("source"))
+            self._contribute(operand, self._sum_to(share, tuple(dict.fromkeys(axes)), self._axes(operand)))
         elif node.op != "input":
             raise NotDifferentiable(node.attribute("function") if node.op == "transform" else node.op)
 

@@ -194,7 +194,7 @@ def _varying(builder: Builder) -> set[int]:
 
 def _never_again(builder: Builder, number: int) -> bool:
     node = builder.nodes[number]
-    if node.op == "contract":
+    if node.op in ("contract", "transform"):
         return True
     if node.op not in ("reduce", "scan") or node.kind != "real":
         return False

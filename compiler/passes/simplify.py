@@ -14,7 +14,7 @@ import numpy
 
 from ..ir.graph import Builder, entry_length, whole_index
 from ..ir.scalar_ops import ORDERED_POLYNOMIALS, SCALAR_OPS
-from .substitute import push_slice
+from .substitute import is_part_of_transform, push_slice
 
 _COMMUTATIVE = ("add", "mul", "min", "max", "eq", "ne", "and", "or")
 
@@ -399,6 +399,6 @@ def _slice(builder: Builder, value: int, axis: str, position: int) -> int | None
     node = builder.nodes[value]
     if axis not in node.axes:
         return value
-    if node.op in SCALAR_OPS or node.op in ("stack", "read", "index"):
+    if node.op in ("stack", "read", "index") or (node.op in SCALAR_OPS and not is_part_of_transform(builder, value)):
         return push_slice(builder, value, axis, position)
     return None

@@ -207,6 +207,12 @@ def push_slice(
     return memo[number]
 
 
+def is_part_of_transform(builder: Builder, number: int) -> bool:
+    """Whether a value is the real or the imaginary part of what a transform gives: opaque, as the transform is."""
+    node = builder.nodes[number]
+    return node.op in ("re", "im") and builder.nodes[node.operands[0]].op == "transform"
+
+
 def _pushed(builder: Builder, number: int, axis: str, position: int, through_sums: bool, memo: dict[int, int]) -> int:
     node = builder.nodes[number]
     if axis not in node.axes:
@@ -223,6 +229,8 @@ def _pushed(builder: Builder, number: int, axis: str, position: int, through_sum
         )
         gathers = tuple(push_slice(builder, operand, axis, position, through_sums, memo) for operand in node.operands[1:])
         return builder.add("read", (node.operands[0], *gathers), label=node.name, span=node.span, **attributes)
+    if is_part_of_transform(builder, number):
+        return builder.add("slice", (number,), axis=axis, position=position)
     if node.op in SCALAR_OPS or node.op == "stack" or (node.op == "reduce" and through_sums):
         operands = tuple(push_slice(builder, operand, axis, position, through_sums, memo) for operand in node.operands)
         return builder.add(node.op, operands, **attributes)

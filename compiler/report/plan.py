@@ -24,6 +24,7 @@ from ..schedule.steps import (
     Schedule,
     Step,
     Store,
+    TransformStep,
     WindowStep,
 )
 from .record import Kernel
@@ -39,6 +40,8 @@ def _record(plan: Schedule, step: Step) -> Kernel:
         return _loops(plan, step)
     if isinstance(step, ScatterStep):
         return _scatter(step)
+    if isinstance(step, TransformStep):
+        return _transform(step)
     if isinstance(step, WindowStep):
         return _windows(step)
     if isinstance(step, ScanStep):
@@ -153,10 +156,19 @@ def _scatter(step: ScatterStep) -> Kernel:
     return Kernel(step.name, "scatter", axes, 1, (step.result.buffer,), words)
 
 
+def _transform(step: TransformStep) -> Kernel:
+    results = tuple(place.buffer for place in step.results)
+    operands = " and ".join(place.buffer for place in step.operands if place is not None)
+    words = f"{' and '.join(results)} = {step.function} of {operands}, {step.lengths[2]} points from {step.source} to {step.target}"
+    if step.outer or step.inner:
+        words += f", for each of {_times((*step.outer, *step.inner))}"
+    return Kernel(step.name, "transform", (*step.outer, step.target, *step.inner), 1, results, words)
+
+
 def _step_text(plan: Schedule, step: Step) -> list[str]:
     if isinstance(step, ScanStep):
         return [f"{step.name}: {_scan(plan, step).summary}", *(_store(plan, store) for store in step.stores)]
-    if isinstance(step, (CheckStep, ScatterStep)):
+    if isinstance(step, (CheckStep, ScatterStep, TransformStep)):
         return [f"{step.name}: {_record(plan, step).summary}"]
     if isinstance(step, WindowStep):
         return _windows_text(step)

@@ -32,7 +32,7 @@ class Kernel:
     """
 
     name: str
-    kind: str  # "loops", "product", "scatter" or "check"
+    kind: str  # "loops", "product", "windows", "scan", "scatter", "transform" or "check"
     loops: tuple[str, ...]
     stages: int
     computes: tuple[str, ...]

@@ -33,6 +33,7 @@ from .scan_steps import STORED_KINDS, ScanSteps
 from .scatters import ScatterPlan, lies_densely, plan_scatter
 from .steps import Buffer, CheckStep, Place, ProductStep, ScanStep, ScatterStep, Schedule, Step, Store, WindowStep
 from .tiles import tile_loops
+from .transforms import TransformSteps
 
 _FLOATING = ("compute", "f64", "f32", "f16", "bf16")
 
@@ -41,13 +42,9 @@ class NotLowered(Exception):
     """An op that no step can compute yet; the message names it."""
 
 
-STORED_OPS = ("contract", "view", "scatter", "scan")  # a node of these ends a phase: what uses it comes in a later one
+STORED_OPS = ("contract", "view", "scatter", "scan", "transform")  # a node of these ends a phase: what uses it comes in a later one
 
 
-# in the words of whoever wrote the layer
-KERNEL_OPS_REFUSED = {
-    "transform": "a transform (fft, dct and the like)",
-}
 # these need stored operands, or look at other points: within a step of a scan there are none
 STEP_OPS_REFUSED = ("contract", "view", "stack", "slice", "scatter", "transform")
 
@@ -85,6 +82,7 @@ class _Partition:
         self.grouping = Grouping(self.builder, self.leaves, self._temporary)
         self.free = FreeValues(self.builder.nodes)
         self.scans = ScanSteps(self.builder, self.buffers, self.grouping, self._temporary, self._unstacked)
+        self.transforms = TransformSteps(self.builder, self.buffers, self.grouping, self._temporary, self._unstacked)
 
     def _stored(self, dtype: str) -> str:
         """The dtype of a buffer's elements: of a complex tensor, its parts."""
@@ -113,6 +111,7 @@ class _Partition:
         direct = self._place_products([n for n in stored if self.builder.nodes[n].op == "contract"], stores)
         direct |= self._place_views(stores, cone)
         direct |= self._place_scatters([n for n in stored if self.builder.nodes[n].op == "scatter"], stores)
+        direct |= self.transforms.place([n for n in stored if self.builder.nodes[n].op == "transform"], stores)
         stores = [store for store in stores if store.node not in direct or self.leaves[store.node].buffer != store.place.buffer]
         stores = self.scans.place([n for n in stored if self.builder.nodes[n].op == "scan"], cone, stores)
         checks = checks_of(self.builder, cone)
@@ -153,10 +152,6 @@ class _Partition:
                 pending.extend(self.builder.nodes[number].operands)
         for number in sorted(seen):
             node = self.builder.nodes[number]
-            if node.op in KERNEL_OPS_REFUSED:
-                raise NotLowered(KERNEL_OPS_REFUSED[node.op])
-            if node.kind == "complex":
-                raise NotLowered("complex values")
             of_array = node.op == "slice" and self.builder.nodes[node.operands[0]].op in ("scan", "reduce")
             if self.free.of(number) and node.op in STEP_OPS_REFUSED and not of_array:
                 raise NotLowered(f"a {node.op} of a running value within its scan")
@@ -297,12 +292,20 @@ class _Partition:
                 continue
             view = node.operands[0]
             alone = users[view] == [store.node] and store.node not in users and [s.node for s in stores].count(store.node) == 1
-            if self.builder.nodes[view].op == "view" and (alone or self.buffers[store.place.buffer].dtype == "compute"):
+            kept = alone or self.buffers[store.place.buffer].dtype == "compute"
+            if self.builder.nodes[view].op == "view" and kept and self._whole(view, store):
                 entries = self.builder.nodes[view].attribute("entries")
                 self.leaves[view] = Place(store.place.buffer, tuple(whole_index(entry, self.builder.lengths) for entry in entries))
                 self.leaves[store.node] = store.place
                 direct.add(store.node)
         return direct
+
+    def _whole(self, view: int, store: Store) -> bool:
+        """Whether a view has as many elements in each dimension as where the store puts them: what is read may be its beginning."""
+        lengths = self.builder.lengths
+        own = [entry_length(entry, lengths) for entry in self.builder.nodes[view].attribute("entries")]
+        there = self.buffers[store.place.buffer].dimensions
+        return len(own) == len(there) and all(sympy.expand(x - y) == 0 for x, y in zip(own, there, strict=True))
 
     def _place_scatters(self, scatters: list[int], stores: list[Store]) -> set[int]:
         """Gives every scatter's result a place: an output that it is as it stands, else a temporary. Gives the former."""
@@ -368,6 +371,8 @@ class _Partition:
             return [], self._view(number)
         if self.builder.nodes[number].op == "scatter":
             return self._scatter(number)
+        if self.builder.nodes[number].op == "transform":
+            return self.transforms.prepare(number)
         if number in self.windows:
             return self._window(number, self.windows[number])
         return self._product(number)

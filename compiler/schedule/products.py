@@ -38,7 +38,7 @@ def stacked_axes(builder: Builder, number: int) -> tuple[str, ...]:
         node = builder.nodes[current]
         if node.op == "stack":
             found.setdefault(node.attribute("axis"))
-        if node.op not in ("contract", "scan", "input", "read"):
+        if node.op not in ("contract", "scan", "transform", "input", "read"):
             pending.extend(node.operands)
     return tuple(axis for axis in found if axis in builder.nodes[number].axes)
 

@@ -178,7 +178,27 @@ class ScatterStep:
     order: Place
 
 
-Step = Union[KernelStep, ScanStep, ProductStep, WindowStep, CheckStep, ScatterStep]
+@dataclass(frozen=True)
+class TransformStep:
+    """results[outer, target, inner] = the transform of operands[outer, source, inner], dense, in this order.
+
+    Complex values are two arrays, of the real and the imaginary parts; the latter is None where an operand is real. `lengths`: of
+    the source, of the target, and the number of points n.
+    """
+
+    name: str
+    node: int
+    function: str
+    outer: tuple[str, ...]
+    inner: tuple[str, ...]
+    source: str
+    target: str
+    lengths: tuple[Length, Length, Length]
+    operands: tuple[Place | None, ...]
+    results: tuple[Place, ...]
+
+
+Step = Union[KernelStep, ScanStep, ProductStep, WindowStep, CheckStep, ScatterStep, TransformStep]
 
 
 @dataclass(frozen=True)

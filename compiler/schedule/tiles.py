@@ -28,7 +28,19 @@ from ..ir.graph import Affine, Builder
 from ..lang.checked import Length
 from ..passes.costs import nominal_length
 from .nest import cone_of, is_leaf, leaf_place
-from .steps import Buffer, CheckStep, KernelStep, Place, ProductStep, ScanStep, ScatterStep, Step, TileLoop, WindowStep
+from .steps import (
+    Buffer,
+    CheckStep,
+    KernelStep,
+    Place,
+    ProductStep,
+    ScanStep,
+    ScatterStep,
+    Step,
+    TileLoop,
+    TransformStep,
+    WindowStep,
+)
 
 TILE_ELEMENTS = 2**18  # of all tiled temporaries of a thread together
 TILE_UNIT = 16  # tiles have a multiple of so many rows: products work on blocks of them
@@ -83,6 +95,8 @@ def _touch(step: Step, builder: Builder) -> _Touch:
     if isinstance(step, ProductStep):
         axes = frozenset((*step.batch, *step.m, *step.n))
         return _Touch(step, (step.left, step.right), (step.result,), (axes,), frozenset(step.k))
+    if isinstance(step, TransformStep):
+        return _Touch(step, tuple(place for place in step.operands if place is not None), step.results, (), frozenset())
     if isinstance(step, WindowStep):
         return _Touch(step, (step.data, step.weight), (step.result,), (), frozenset())
     if isinstance(step, ScatterStep):

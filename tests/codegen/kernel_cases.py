@@ -8,6 +8,7 @@ from kernel_cases_found import EXTREMA, FOUND
 from kernel_cases_reads import BEYOND, DIGITS, GATHERS, MIXED, SHIFTS
 from kernel_cases_reductions import FUNCTIONS, NORMALISATIONS, POLYNOMIALS, REDUCTIONS, SPLIT
 from kernel_cases_scans import SCANS
+from kernel_cases_transforms import TRANSFORMS
 from kernel_cases_windows import DEPTHWISE, WINDOWS
 from kernel_harness import Case, booleans, chosen, integers, uniform
 
@@ -376,6 +377,7 @@ GROUPS: dict[str, dict[str, Case]] = {
     "shapes": SHAPES,
     "layouts": LAYOUTS,
     "complex": COMPLEX,
+    "transforms": TRANSFORMS,
     "extrema": EXTREMA,
     "found": FOUND,
     "low precision": LOW_PRECISION,

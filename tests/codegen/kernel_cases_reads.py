@@ -33,6 +33,9 @@ MIXED = {
     for mode in MODES
 }
 SHIFTS = {
+    "the beginning of running values": Case(
+        "layer f { in x[B, L] axis T = L + 2 let h[B, T] = scan[T](s = 1 : s * x[B, 0]) out o[B, L] = h[B, L] }", {"x": (3, 5)}
+    ),
     "causal convolution": Case(
         "layer conv { in x[B, L] param k[K] = 1 out y[B, L] = sum[t < K](k[t] * zero(x)[B, L - t]) }",
         {"x": (3, 11), "k": (4,)},

@@ -23,6 +23,11 @@ def test_rows_of_tiles() -> None:
     assert constants("tiles.hpp")["tile_unit"] == tiles.TILE_UNIT
 
 
+def test_workspace_of_transforms() -> None:
+    found = constants("fft.hpp")
+    assert (found["block_points"], found["most_lines"]) == (program.BLOCK_POINTS, program.MOST_LINES)
+
+
 def test_shares_of_the_rows() -> None:
     found = constants("loops.hpp")
     assert (found["shares_per_thread"], found["most_shared_words"]) == (program.SHARES, program.SHARED_WORDS)

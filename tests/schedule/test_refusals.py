@@ -11,9 +11,13 @@ from lamina.schedule.partition import NotLowered
 from lamina.schedule.program import InputSignature, Signature
 
 # layer, how the forward program is refused, how the backward one
+WITHIN = "of a running value within its scan"
 REFUSED = {
-    "real transform": ("in x[B, L] axis F = L/2 + 1 out y[B, F] = re(rfft[L -> F](x))", "a transform", "rfft"),
-    "cosine transform": ("in x[B, L] axis F = L out y[B, F] = dct[L -> F](x)", "a transform", "dct"),
+    "transform in a step": (
+        "in x[L, D] in s[D] out y[L, D] = scan[L](h = s : re(fft[D -> D](h)) + x)",
+        f"a transform {WITHIN}",
+        f"a transform {WITHIN}",
+    ),
 }
 
 
