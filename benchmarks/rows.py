@@ -183,6 +183,27 @@ def cheby_kan_training(quick: bool) -> Row:
     return kan_training("cheby_kan", quick)
 
 
+def attention_training(causal: int, quick: bool) -> Row:
+    """Attention of 16 heads, 1024 positions, width 64, beside PyTorch's fused operator: time and peak memory."""
+    sizes = {"CAUSAL": causal}
+    case = smaller(replace(REFERENCES["attention"].benchmark, sizes=sizes), quick)
+    name = f"{'causal' if causal else 'full'}_attention_training"
+    row = training(name, "attention", case, ("lamina", "eager"), quick, {"eager": 1 / 1.3})
+    peaks = {peer: int(in_child("peak", "attention", peer, str(int(quick)), json.dumps(sizes))) for peer in ("lamina", "eager")}
+    memory = Goal("of eager's peak memory", peaks["lamina"] / peaks["eager"], 1.1, at_least=False)
+    return replace(row, peak_bytes=peaks, goals=(*row.goals, memory))
+
+
+@benchmark(**HUGE_PAGES)
+def full_attention_training(quick: bool) -> Row:
+    return attention_training(0, quick)
+
+
+@benchmark(**HUGE_PAGES)
+def causal_attention_training(quick: bool) -> Row:
+    return attention_training(1, quick)
+
+
 def alternating_children(commands: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]], repeats: int) -> dict[str, list[float]]:
     """Seconds reported by child processes, each command in turn; {fresh} in its environment is an empty folder each round."""
     samples: dict[str, list[float]] = {name: [] for name in commands}
@@ -251,19 +272,22 @@ def in_child(*arguments: str, **environment: str) -> float:
     return float(json.loads(done.stdout.splitlines()[-1]))
 
 
-def child_peak(entry: str, peer: str, quick: str) -> float:
-    """Peak memory in bytes of one forward and backward; built and warmed beforehand on a batch of 8."""
-    case = smaller(REFERENCES[entry].benchmark, bool(int(quick)))
+def child_peak(entry: str, peer: str, quick: str, sizes: str = "{}") -> float:
+    """Peak memory in bytes of one forward and backward; built and warmed beforehand on a small problem."""
+    case = smaller(
+        replace(REFERENCES[entry].benchmark, sizes=json.loads(sizes) or REFERENCES[entry].benchmark.sizes), bool(int(quick))
+    )
     reference = REFERENCES[entry]
     layer = (
-        lamina.compile(entry, sizes=dict(case.sizes)) if peer == "lamina" else lambda *tensors: reference.evaluate(case, *tensors)
+        lamina.compile(entry, sizes=dict(case.sizes)) if peer == "lamina" else lambda *tensors: reference.fastest(case, *tensors)
     )
-    small = problem(entry, replace(case, leading=(8, *case.leading[1:])))
+    lengths = {name: min(length, 64) for name, length in case.lengths.items()}
+    small = problem(entry, replace(case, leading=tuple(min(length, 8) for length in case.leading[:1]), lengths=lengths))
     verify(peer, step_of(layer, small.arguments, small.cotangent)(), small.expected)
     # Nothing of full size has been computed yet: memory that the allocator keeps would not count as the step's.
     arguments = reference.draw(case, torch.float32, torch.Generator())
-    step = step_of(layer, arguments, torch.randn(*case.leading, *small.cotangent.shape[1:]))
-    return peak_memory(step)
+    shape = reference.evaluate(case, *(argument.to("meta") for argument in arguments)).shape
+    return peak_memory(step_of(layer, arguments, torch.randn(shape)))
 
 
 def first_result(modules: Sequence[str], imports: bool, prepare: Callable[[], Callable[..., Tensor]]) -> float:

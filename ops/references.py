@@ -1,7 +1,7 @@
 """The layer library as data for tests and benchmarks: for each entry an eager PyTorch reference and cases to run it on.
 
 In: nothing. Out: `REFERENCES`, entry name -> `Reference`. Holds: every .lam file of the library has exactly one `Reference`;
-`Case.draw` gives arguments in the layer's declared order, the input x first; a case's `sizes` are the compile-time sizes to
+`Case.draw` gives arguments in the layer's declared order, inputs first; a case's `sizes` are the compile-time sizes to
 compile the layer with, its `lengths` the other axes, known at the call.
 """
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from . import eager_kan, eager_normalisation, eager_pointwise, eager_rational
+from . import eager_attention, eager_kan, eager_normalisation, eager_pointwise, eager_rational
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class Reference:
 
     `defaults`: the sizes that have a default in the specification. `cases` are small, with odd lengths among them; the first
     is smooth enough there for numerical second derivatives. `benchmark` is a size at which speed matters. `fused`: PyTorch's own
-    operation where it has one that is faster, if less exact or less differentiable: what a benchmark has to beat.
+    operation where it has one that is faster, if less exact or less differentiable: what a benchmark has to beat. `inputs`: how
+    many arguments come before the parameters.
     """
 
     function: Callable[..., Tensor]
@@ -59,6 +60,7 @@ class Reference:
     benchmark: Case
     defaults: Mapping[str, int] = field(default_factory=dict)
     fused: Callable[..., Tensor] | None = None
+    inputs: int = 1
 
     def draws(self, case: Case) -> dict[str, Draw]:
         """The arguments of a case by name, in declared order."""
@@ -73,8 +75,16 @@ class Reference:
 
     def evaluate(self, case: Case, *arguments: Tensor) -> Tensor:
         """The eager reference, given those of the case's sizes that it cannot read from its arguments."""
-        accepted = inspect.signature(self.function).parameters
-        return self.function(*arguments, **{name: size for name, size in case.sizes.items() if name in accepted})
+        return _given_sizes(self.function, case, arguments)
+
+    def fastest(self, case: Case, *arguments: Tensor) -> Tensor:
+        """The layer as PyTorch does it best without compiling: by `fused`, where there is one."""
+        return _given_sizes(self.fused or self.function, case, arguments)
+
+
+def _given_sizes(function: Callable[..., Tensor], case: Case, arguments: tuple[Tensor, ...]) -> Tensor:
+    accepted = inspect.signature(function).parameters
+    return function(*arguments, **{name: size for name, size in case.sizes.items() if name in accepted})
 
 
 def pointwise(function: Callable[..., Tensor], fused: Callable[..., Tensor] | None = None) -> Reference:
@@ -188,6 +198,29 @@ def mapping(
     )
 
 
+def attending(function: Callable[..., Tensor], fused: Callable[..., Tensor]) -> Reference:
+    """Queries, keys and values, each head by itself."""
+    return Reference(
+        function,
+        lambda leading, n: {
+            "q": Draw((*leading, n["L"], n["D"])),
+            "k": Draw((*leading, n["J"], n["D"])),
+            "v": Draw((*leading, n["J"], n["E"])),
+        },
+        # Who sees one position only has weight 1: its gradient is a difference of equal terms, of which no digit is left.
+        (
+            Case((2,), {"L": 3, "J": 2, "D": 3, "E": 2}),
+            Case((2, 3), {"L": 37, "J": 17, "D": 5, "E": 7}),
+            Case((), {"L": 19, "J": 23, "D": 4, "E": 1}),
+            Case((3,), {"L": 1, "J": 5, "D": 1, "E": 3}),
+        ),
+        Case((2, 8), {"L": 1024, "J": 1024, "D": 64, "E": 64}),
+        {"CAUSAL": 0},
+        fused,
+        inputs=3,
+    )
+
+
 REFERENCES: Mapping[str, Reference] = {
     "group_rational": rational(eager_rational.group_rational),
     "group_rational_a": rational(eager_rational.group_rational_a),
@@ -214,6 +247,7 @@ REFERENCES: Mapping[str, Reference] = {
     "logsumexp": over_rows(eager_normalisation.logsumexp),
     "layer_norm": over_rows(eager_normalisation.layer_norm, "w", "b"),
     "rms_norm": over_rows(eager_normalisation.rms_norm, "w"),
+    "attention": attending(eager_attention.attention, eager_attention.fused_attention),
     "evonorm_s0": feature_maps(eager_normalisation.evonorm_s0, grouped=True),
     "evonorm_b0": feature_maps(eager_normalisation.evonorm_b0, grouped=False),
     "cheby_kan": mapping(eager_kan.cheby_kan, lambda n: {"w": Draw((n["O"], n["I"], n["D"] + 1))}, D=4),

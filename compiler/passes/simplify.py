@@ -152,8 +152,19 @@ def _join_choices(builder: Builder, x: int, y: int) -> int | None:
     return None
 
 
+def _and(builder: Builder, x: int, y: int) -> int | None:
+    for one, other in ((x, y), (y, x)):
+        known = constant(builder, other)
+        if known is not None:
+            return one if known else builder.const(False)
+    return x if x == y else None
+
+
 def _or(builder: Builder, x: int, y: int) -> int | None:
     for one, other in ((x, y), (y, x)):
+        known = constant(builder, other)
+        if known is not None:
+            return builder.const(True) if known else one
         if builder.nodes[other].op == "not" and builder.nodes[other].operands[0] == one:
             return builder.const(True)
     return x if x == y else None
@@ -286,6 +297,7 @@ _RULES: dict[str, Any] = {
     "div": _div,
     "neg": _neg,
     "pow": _pow,
+    "and": _and,
     "or": _or,
     "select": _select,
     **{name: _ordered(name) for name in ORDERED_POLYNOMIALS},

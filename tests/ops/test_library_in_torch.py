@@ -71,14 +71,15 @@ def test_torch_export(name, dynamic):
     reference = REFERENCES[name]
     case = reference.cases[0]
     module = module_of(name, case, dtype=torch.float64)
-    x = drawn(reference, case, torch.float64)[0]
-    module(x)
+    inputs = drawn(reference, case, torch.float64)[: reference.inputs]
+    module(*inputs)
     shapes = torch.export.ShapesCollection()
     if dynamic:
-        shapes[x] = {0: torch.export.Dim.DYNAMIC}
-    program = torch.export.export(module, (x,), dynamic_shapes=shapes if dynamic else None)
-    other = torch.cat([x, x * 0.5, x[:1] - 1]) if dynamic else x * 0.5
-    torch.testing.assert_close(program.module()(other), module(other), rtol=0, atol=0)
+        for x in inputs:
+            shapes[x] = {0: torch.export.Dim.DYNAMIC}
+    program = torch.export.export(module, inputs, dynamic_shapes=shapes if dynamic else None)
+    others = [torch.cat([x, x * 0.5, x[:1] - 1]) if dynamic else x * 0.5 for x in inputs]
+    torch.testing.assert_close(program.module()(*others), module(*others), rtol=0, atol=0)
 
 
 @every_entry
@@ -86,12 +87,12 @@ def test_module_trains_and_survives_copy_pickle_and_state_dict(name):
     reference = REFERENCES[name]
     case = reference.cases[0]
     module = module_of(name, case)
-    x = drawn(reference, case, torch.float32)[0]
-    value = module(x)
-    declared = list(reference.draws(case))[1:]
+    inputs = drawn(reference, case, torch.float32)[: reference.inputs]
+    value = module(*inputs)
+    declared = list(reference.draws(case))[reference.inputs :]
     assert [parameter for parameter, _ in module.named_parameters()] == declared
-    assert [tuple(p.shape) for p in module.parameters()] == [draw.shape for draw in list(reference.draws(case).values())[1:]]
-    expected = reference.evaluate(case, x, *(parameter.detach() for parameter in module.parameters()))
+    assert [tuple(p.shape) for p in module.parameters()] == [reference.draws(case)[name].shape for name in declared]
+    expected = reference.evaluate(case, *inputs, *(parameter.detach() for parameter in module.parameters()))
     torch.testing.assert_close(value.detach(), expected, rtol=1e-4, atol=1e-5)
 
     value.sum().backward() if declared else None
@@ -102,9 +103,9 @@ def test_module_trains_and_survives_copy_pickle_and_state_dict(name):
     fresh = module_of(name, case)
     fresh.load_state_dict(torch.load(io.BytesIO(stored.getvalue()), weights_only=True))
     for clone in (*clones, fresh):
-        assert torch.equal(clone(x), value)
+        assert torch.equal(clone(*inputs), value)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(1)
     if declared:
-        assert all(torch.equal(clone(x), value) for clone in clones), "a copy shares parameters with its original"
+        assert all(torch.equal(clone(*inputs), value) for clone in clones), "a copy shares parameters with its original"

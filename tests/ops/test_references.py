@@ -54,6 +54,16 @@ def evonorm_b0(n, x, v, g, b):
     return y
 
 
+def attention(n, q, k, v):
+    y = np.zeros((*q.shape[:-1], v.shape[-1]))
+    for place in np.ndindex(q.shape[:-1]):
+        *head, position = place
+        seen = slice(None, position + 1 if n["CAUSAL"] else None)
+        weights = special.softmax(k[tuple(head)][seen] @ q[place] / np.sqrt(n["D"]))
+        y[place] = weights @ v[tuple(head)][seen]
+    return y
+
+
 def series(evaluate):
     """Sum over inputs i of evaluate(coefficients w[o, i], tanh(x[..., i]))."""
     return lambda n, x, w: np.stack([sum(evaluate(np.tanh(x[..., i]), w[o, i]) for i in range(n["I"])) for o in range(n["O"])], -1)
@@ -106,6 +116,7 @@ CLOSED_FORMS = {
     "logsumexp": lambda n, x: special.logsumexp(x, axis=-1),
     "layer_norm": lambda n, x, w, b: (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5) * w + b,
     "rms_norm": lambda n, x, w: x / rms(x) * w,
+    "attention": attention,
     "evonorm_s0": evonorm_s0,
     "evonorm_b0": evonorm_b0,
     "cheby_kan": series(chebyshev_series.chebval),
