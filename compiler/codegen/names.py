@@ -14,7 +14,7 @@ _RESERVED = """
     typedef typename union unsigned using virtual void volatile while xor Real begin end members member own pieces
     piece team threads scratch scratch_stride chunk chunk_end total totals lanes lane own_lanes gathered flush most_gathered
     point lead run low high lamina data integers main block blocks most step extent
-    rows chunks width groups carries factors values starts now
+    row rows chunks width groups factors values starts now place chunk_factor chunk_value
 """
 RESERVED = frozenset(re.findall(r"\w+", _RESERVED))
 

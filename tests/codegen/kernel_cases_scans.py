@@ -167,4 +167,11 @@ SCANS: dict[str, Case] = {
         orders=0,
         growth=4096.0,
     ),
+    "names that the text of a kernel uses": Case(
+        """layer named { in value[L] in factor[L] in chunk_value[L] in lane[L] in begin[L] in now[L]
+           let step = value * factor let row = exp(-lane * lane)
+           out y[L] = scan[L](point = 0 : sigmoid(chunk_value) * point + step * row + begin * now) }""",
+        dict.fromkeys(("value", "factor", "chunk_value", "lane", "begin", "now"), (2100,)),
+        orders=1,
+    ),
 }
