@@ -1,6 +1,6 @@
 """Every example of the documentation, run as a reader would run it.
 
-In: README.md and docs/*.md. Holds, document by document, in an empty folder, blocks in the order of the text:
+In: README.md and the documents under docs. Holds, document by document, in an empty folder, blocks in the order of the text:
 - a ```lam block passes the front end, and its graph is built and verified; with a first line `# error: CODE` it fails with that
   code and no other. A block whose first line is `# NAME.lam: ...` is also written to that file, for the blocks after it.
 - a ```python block whose first line has `# runs` is run; the blocks of a document share their names.
@@ -25,7 +25,7 @@ from lamina.lang.parse import parse
 from lamina.report.stages import DIRECTIONS, stages
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md")))
 SPECIFICATIONS = sorted((ROOT / "examples" / "specs").glob("*.lam"))
 NOT_COMPILED = "# Not compiled yet:"
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
@@ -113,7 +113,7 @@ def test_examples(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_the_documents_have_examples() -> None:
     languages = [block.language for document in DOCUMENTS for block in blocks(document)]
-    assert languages.count("lam") > 40 and languages.count("python") > 8 and languages.count("output") > 8
+    assert languages.count("lam") > 70 and languages.count("python") > 25 and languages.count("output") > 25
 
 
 def test_links_lead_somewhere() -> None:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from itertools import islice
+from itertools import cycle, islice
 
 from layer_generator import random_layer
 from layer_trial import Outcome
@@ -20,6 +20,7 @@ from shrink import likeness, shrunken
 from worker import Worker
 
 UNIT = 16  # layers built together: what a build costs is mostly the runtime they share
+LEVELS = ("-O0", "-O1", "-O0", "-O3")  # of the C++ compiler, unit by unit: little takes less time, much finds more
 _PROGRESS_SECONDS = 10.0
 _MOST_OF_A_KIND = 2  # failures of one kind that are shown and made smaller
 
@@ -37,8 +38,9 @@ def main() -> int:
     seeds = iter(range(first, first + arguments.number))
     done = 0
     worker = Worker()
+    levels = cycle(LEVELS)
     while unit := list(islice(seeds, UNIT)):
-        for outcome in worker.attempt([random_layer(seed) for seed in unit]):
+        for outcome in worker.attempt([random_layer(seed) for seed in unit], next(levels)):
             done += 1
             if outcome.refusal:
                 refusals[outcome.refusal] += 1

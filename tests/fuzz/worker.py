@@ -23,11 +23,12 @@ class Worker:
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
 
-    def attempt(self, layers: Sequence[RandomLayer]) -> list[Outcome]:
+    def attempt(self, layers: Sequence[RandomLayer], level: str = "-O1") -> list[Outcome]:
+        """`level`: how much the C++ compiler optimises."""
         if self._pool is None:  # not a fork: the threads of kernels run before would be missing in it
             self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
         try:
-            return self._pool.submit(try_together, list(layers)).result(_SECONDS_A_LAYER * len(layers))
+            return self._pool.submit(try_together, list(layers), level).result(_SECONDS_A_LAYER * len(layers))
         except BrokenProcessPool:
             problem = "the process died in a kernel"
         except TookTooLong:
@@ -35,7 +36,7 @@ class Worker:
         self.close()
         if len(layers) == 1:
             return [Outcome(layers[0], failure=problem)]
-        return [outcome for layer in layers for outcome in self.attempt([layer])]
+        return [outcome for layer in layers for outcome in self.attempt([layer], level)]
 
     def close(self) -> None:
         if self._pool is not None:
