@@ -21,11 +21,7 @@ from operators import Operator, all_operators
 from torch import Tensor
 
 OPERATORS = all_operators()
-TRANSFORMS = ("fft", "dct", "spectr", "convolution theorem", "analytic signal", "low-pass")
-# Operators that have a transform whose derivative has no rule yet.
-WITHOUT_GRADIENT = {name for name in OPERATORS if any(part in name for part in TRANSFORMS)} - {
-    *("dct-I", "dct-III", "dct-IV", "fftshift"),
-}
+WITHOUT_GRADIENT: set[str] = set()
 
 
 def written(operator: Operator) -> Graph:
