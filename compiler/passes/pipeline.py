@@ -14,9 +14,10 @@ from .complex_functions import expand_complex_functions
 from .divisions import share_reciprocals
 from .nested_sums import share_nested_sums
 from .planar import planar
+from .resolve_views import resolve_views
 from .simplify import simplify
-from .substitute import resolve_views
 from .ties import needs_same_bits
+from .transpose import transpose_scatters
 from .unroll import recognize_and_unroll
 
 
@@ -51,6 +52,7 @@ def backward(graph: Graph, wanted: Sequence[str], given: Sequence[str] | None = 
     that the adjoints introduced are recognised in turn."""
     # cotangents of pairs, and the derivatives of functions of them, are complex
     derived = planar(differentiate(graph, wanted, given=given))
-    # a scatter's adjoint reads a computed value; recognition again, for the weight gradients' matrix products
+    # reads of the cotangents first, which may lie in computed values; recognition again, for the weight gradients' matrix products
+    derived = transpose_scatters(derived, _builder(derived))
     derived = resolve_views(derived, _builder(derived))
     return planar(recognize_and_unroll(derived, _builder(derived)))

@@ -23,7 +23,7 @@ from ..ir.graph import Affine, Builder, GatherSlot, entry_length, whole_index
 from ..ir.ranges import can_leave
 from ..lang.checked import Entry, Length
 from .simplify import constant
-from .substitute import is_simple, push_slice, renamed_axis, spread, substitute
+from .substitute import is_simple, push_slice, renamed_axis, substitute
 from .window_adjoint import adjoint_of_windows
 
 LONGEST_WRITTEN_OUT = 64  # positions of a short dimension that a partial read is taken apart into; values of a digit
@@ -86,9 +86,8 @@ class _Adjoint:
             if windows is not None:
                 terms.append(windows)
                 continue
-            value = spread(b, share.cotangent, share.over)
             where = {"indices": share.indices, "boundary": share.boundary}
-            terms.append(b.add("scatter", (value, *share.gathers), entries=self.entries, over=share.over, **where))  # type: ignore
+            terms.append(b.add("scatter", (share.cotangent, *share.gathers), entries=self.entries, over=share.over, **where))  # type: ignore
         if plain:
             terms.append(self._transposed(self.entries, plain))
         terms += [self._interleaved(reads) for reads in patterns.values()]

@@ -13,7 +13,7 @@ from typing import Any
 
 import sympy
 
-from ..ir.graph import Affine, Builder, GatherSlot, Graph, Output
+from ..ir.graph import Affine, Builder, GatherSlot, Graph
 from ..ir.scalar_ops import SCALAR_OPS
 from ..ir.scans import FreeValues
 from ..lang.checked import Entry
@@ -85,7 +85,7 @@ def _rebuild(builder: Builder, number: int, replacements: Replacements, memo: di
             )
     elif node.op in ("stack", "slice"):
         return _rebuild_position(builder, number, replacements, memo)
-    elif node.op == "scan" and not FreeValues(builder.nodes).of(number):
+    elif node.op in ("scan", "scatter") and not FreeValues(builder.nodes).of(number):
         return _read_at(builder, number, replacements)
     elif node.op in ("view", "scatter", "transform", "scan", "carried"):
         raise NotImplementedError(f"a {node.op} cannot be read at another index yet")
@@ -95,7 +95,7 @@ def _rebuild(builder: Builder, number: int, replacements: Replacements, memo: di
 
 
 def _read_at(builder: Builder, number: int, replacements: Replacements) -> int:
-    """The value read at other indices once it is there as a whole: a recurrence is not run again for each of them."""
+    """The value read at other indices once it is there as a whole: it is not computed again for each of them."""
     axes = builder.nodes[number].axes
     view = builder.add("view", (number,), entries=tuple(Entry((axis,)) for axis in axes))
     indices = tuple(replacements.get(axis, renamed_axis(axis)) for axis in axes)
@@ -153,47 +153,6 @@ def copy_into(builder: Builder, graph: Graph, hook: Any = None) -> dict[int, int
             builder.label(new, node.name, node.span)
         numbers[old] = new
     return numbers
-
-
-def _stays_inside(builder: Builder, index: Affine, axis: str) -> bool:
-    """Whether a plain axis or a constant is certain to be an index of the axis."""
-    length = builder.lengths[axis]
-    last = index.offset if not index.terms else builder.lengths[index.axes[0]] - 1
-    below = (length - 1 - last).is_nonnegative
-    return bool(below) and (bool(index.terms) or bool(sympy.sympify(index.offset).is_nonnegative))
-
-
-def resolve_views(graph: Graph, builder: Builder) -> Graph:
-    """Pass. Before: reads of computed values. After: those at plain axes or constants are the values themselves, substituted.
-
-    Reads of computed values at other indices stay; the verifier of a later level refuses what no pass has resolved.
-    """
-
-    def hook(b: Builder, node: Any, operands: tuple[int, ...]) -> int | None:
-        if node.op != "read" or b.nodes[operands[0]].op != "view":
-            return None
-        view = b.nodes[operands[0]]
-        replacements: Replacements = {}
-        for entry, index in zip(view.attribute("entries"), node.attribute("indices"), strict=True):
-            if isinstance(index, GatherSlot):
-                return None
-            if len(entry.axes) > 1:
-                if index.axes == entry.axes and index.offset == 0:
-                    continue  # read whole: the axes keep their names
-                return None
-            if not is_simple(index):
-                return None
-            if node.attribute("boundary") is not None and not _stays_inside(b, index, entry.axes[0]):
-                return None
-            if index.axes != entry.axes:
-                replacements[entry.axes[0]] = index
-        try:
-            return substitute(b, view.operands[0], replacements)
-        except NotImplementedError:
-            return None
-
-    numbers = copy_into(builder, graph, hook)
-    return builder.finish((Output(out.spec, numbers[out.node]) for out in graph.outputs), graph.level)
 
 
 def push_slice(

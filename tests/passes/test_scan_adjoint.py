@@ -10,7 +10,7 @@ from lamina.ir.interpret import interpret
 from lamina.ir.verify import verify
 from lamina.lang.check import load
 from lamina.passes.autodiff import differentiate
-from lamina.passes.substitute import resolve_views
+from lamina.passes.resolve_views import resolve_views
 
 STEP = 1e-6
 CASES = {

@@ -1,0 +1,216 @@
+"""Reads of computed values, replaced by the value at those indices.
+
+Before: v[B, L - 1], v a computed value. After: v's definition with L replaced by L - 1 in every index below it.
+Why it is legal: a value is a function of its axes; substitution composes that function with the index map. Read through zero, it is
+a choice between that and 0; where the axis itself indexes a tensor, that tensor is read through zero instead, and so is what a
+choice discards, so that nothing is read outside.
+
+At plain axes and constants this is done always. At other indices only where it does not repeat work: no more points are read than
+there are, and what is computed for each is little, or is read once. Other reads stay: the schedule stores what they read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy
+
+from ..ir.graph import Affine, Builder, GatherSlot, Graph, Node, Output, entry_length, whole_index
+from ..ir.ranges import can_leave
+from ..ir.scalar_ops import SCALAR_OPS
+from ..lang.checked import Entry
+from .substitute import Replacements, affine_value, copy_into, is_simple, substitute
+
+LITTLE = 8  # operations on a point that may be repeated
+_QUICK = ("add", "sub", "mul", "neg", "select", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "min", "max")
+_KNOWN = ("const", "length", "index")
+
+
+def resolve_views(graph: Graph, builder: Builder) -> Graph:
+    """The pass over a whole graph; reads of computed values that it leaves are for the schedule."""
+    readers: dict[int, int] = {}
+    for node in graph.nodes:
+        if node.op == "read":
+            readers[node.operands[0]] = readers.get(node.operands[0], 0) + 1
+    originals = iter(graph.nodes)
+
+    def hook(b: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
+        original = next(originals)
+        if node.op != "read" or b.nodes[operands[0]].op != "view":
+            return None
+        view = b.nodes[operands[0]]
+        try:
+            found = _at_simple_indices(b, view, node)
+            if found is None:
+                found = _at_any_indices(b, view, node, readers[original.operands[0]] == 1)
+            return found
+        except NotImplementedError:
+            return None
+
+    numbers = copy_into(builder, graph, hook)
+    return builder.finish((Output(out.spec, numbers[out.node]) for out in graph.outputs), graph.level)
+
+
+def _stays_inside(builder: Builder, index: Affine, axis: str) -> bool:
+    """Whether a plain axis or a constant is certain to be an index of the axis."""
+    length = builder.lengths[axis]
+    last = index.offset if not index.terms else builder.lengths[index.axes[0]] - 1
+    below = (length - 1 - last).is_nonnegative
+    return bool(below) and (bool(index.terms) or bool(sympy.sympify(index.offset).is_nonnegative))
+
+
+def _at_simple_indices(b: Builder, view: Node, node: Node) -> int | None:
+    replacements: Replacements = {}
+    for entry, index in zip(view.attribute("entries"), node.attribute("indices"), strict=True):
+        if isinstance(index, GatherSlot):
+            return None
+        if len(entry.axes) > 1:
+            if index.axes == entry.axes and index.offset == 0:
+                continue  # read whole: the axes keep their names
+            return None
+        if not is_simple(index):
+            return None
+        if node.attribute("boundary") is not None and not _stays_inside(b, index, entry.axes[0]):
+            return None
+        if index.axes != entry.axes:
+            replacements[entry.axes[0]] = index
+    return substitute(b, view.operands[0], replacements)
+
+
+def _at_any_indices(b: Builder, view: Node, node: Node, once: bool) -> int | None:
+    """The value at affine indices, where that repeats little work."""
+    value, boundary = view.operands[0], node.attribute("boundary")
+    if len(node.axes) > len(view.axes) or not _may_move(b, value, once):
+        return None
+    replacements: Replacements = {}
+    leaving: set[str] = set()
+    for entry, index in zip(view.attribute("entries"), node.attribute("indices"), strict=True):
+        if isinstance(index, GatherSlot):
+            return None
+        if index == whole_index(entry, b.lengths):
+            continue
+        if len(entry.axes) > 1:
+            return None
+        if boundary is not None and can_leave(index, entry_length(entry, b.lengths), b.lengths):
+            if boundary != "zero":
+                return None
+            leaving.add(entry.axes[0])
+        replacements[entry.axes[0]] = index
+    return _Move(b, replacements, frozenset(leaving)).through_zero(value) if leaving else substitute(b, value, replacements)
+
+
+def _may_move(b: Builder, value: int, once: bool) -> bool:
+    """Whether a value is made of scalar operations on what is stored, and of few and quick ones if it is read more than once."""
+    operations = 0
+    pending, seen = [value], set()
+    while pending:
+        number = pending.pop()
+        if number in seen:
+            continue
+        seen.add(number)
+        node = b.nodes[number]
+        if node.op == "read":
+            pending.extend(node.operands[1:])
+        elif node.op in SCALAR_OPS:
+            operations += 1
+            if not once and node.op not in _QUICK:
+                return False
+            pending.extend(node.operands)
+        elif node.op not in _KNOWN:
+            return False
+    return once or operations <= LITTLE
+
+
+class _Move:
+    """Exchanges axes in a value, those in `leaving` for indices that may be outside."""
+
+    def __init__(self, builder: Builder, replacements: Replacements, leaving: frozenset[str]) -> None:
+        self.builder = builder
+        self.replacements = replacements
+        self.leaving = leaving
+        self._safe: dict[int, int] = {}
+
+    def through_zero(self, number: int) -> int:
+        """The value there, 0 where an index is outside."""
+        b = self.builder
+        node = b.nodes[number]
+        if node.op == "read" and self._indexed_by_themselves(node):
+            return self._read(node, tuple(self.safe(operand) for operand in node.operands[1:]))
+        if node.op == "mul":  # one factor that is 0 outside makes the product 0, so that sums of products stay what they are
+            for here, other in (node.operands, node.operands[::-1]):
+                if not self.leaving & set(b.nodes[other].axes):
+                    pair = (self.through_zero(here), substitute(b, other, self._others()))
+                    return b.add("mul", pair if here == node.operands[0] else pair[::-1])
+        if node.op in ("neg", "re", "im") and b.nodes[node.operands[0]].axes == node.axes:
+            return b.add(node.op, (self.through_zero(node.operands[0]),))
+        if node.op in ("add", "sub") and all(self.leaving <= set(b.nodes[operand].axes) for operand in node.operands):
+            return b.add(node.op, tuple(self.through_zero(operand) for operand in node.operands))
+        return b.add("select", (self._inside(), self.safe(number), b.const(0.0)))
+
+    def _others(self) -> Replacements:
+        return {axis: index for axis, index in self.replacements.items() if axis not in self.leaving}
+
+    def _inside(self) -> int:
+        """Whether all indices are inside."""
+        b = self.builder
+        result: int | None = None
+        for axis in b.sorted_axes(self.leaving):
+            index = affine_value(b, self.replacements[axis])
+            last = b.add("lt", (index, b.add("length", length=b.lengths[axis])))
+            both = b.add("and", (b.add("ge", (index, b.const(0))), last))
+            result = both if result is None else b.add("and", (result, both))
+        assert result is not None
+        return result
+
+    def _indexed_by_themselves(self, node: Node) -> bool:
+        """Whether each leaving axis is a whole dimension of what is read, so that the one is left where the other is."""
+        if node.attribute("boundary") not in (None, "zero"):
+            return False
+        b = self.builder
+        entries = self._entries(node)
+        found: set[str] = set()
+        for entry, index in zip(entries, node.attribute("indices"), strict=True):
+            axes = set(b.nodes[node.operands[index.operand]].axes if isinstance(index, GatherSlot) else index.axes) & self.leaving
+            if not axes:
+                continue
+            if isinstance(index, GatherSlot) or found & axes or not is_simple(index):
+                return False
+            if sympy.expand(entry_length(entry, b.lengths) - b.lengths[index.axes[0]]) != 0:
+                return False
+            found |= axes
+        return found == self.leaving
+
+    def _entries(self, node: Node) -> tuple[Entry, ...]:
+        source = self.builder.nodes[node.operands[0]]
+        if source.op == "input":
+            return self.builder.inputs[source.attribute("name")].entries
+        return tuple(source.attribute("entries"))
+
+    def _read(self, node: Node, gathers: tuple[int, ...]) -> int:
+        """The read at the new indices, through zero if it had no boundary."""
+        attributes: dict[str, Any] = dict(node.attributes)
+        attributes["indices"] = tuple(
+            index if isinstance(index, GatherSlot) else index.substitute(self.replacements) for index in attributes["indices"]
+        )
+        attributes["boundary"] = attributes["boundary"] or "zero"
+        return self.builder.add("read", (node.operands[0], *gathers), label=node.name, span=node.span, **attributes)
+
+    def safe(self, number: int) -> int:
+        """The value there; anything where an index is outside, but nothing is read there."""
+        if number not in self._safe:
+            self._safe[number] = self._safely(number)
+        return self._safe[number]
+
+    def _safely(self, number: int) -> int:
+        b = self.builder
+        node = b.nodes[number]
+        if not self.leaving & set(node.axes):
+            return substitute(b, number, self._others())
+        if node.op == "read":
+            if node.attribute("boundary") not in (None, "zero"):
+                raise NotImplementedError("a read that would complain of an empty tensor")
+            return self._read(node, tuple(self.safe(operand) for operand in node.operands[1:]))
+        if node.op == "index":
+            return substitute(b, number, self.replacements)
+        operands = tuple(self.safe(operand) for operand in node.operands)
+        return b.add(node.op, operands, label=node.name, span=node.span, **dict(node.attributes))
