@@ -10,11 +10,12 @@ added up in their order: the result depends on the number of threads, never on t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ..schedule.steps import KernelStep, Schedule, Store
 from .access import Access
 from .expressions import CPP_TYPES
+from .loops import moves
 from .reductions import ACCUMULATORS, CHUNK, PRAGMA, ReductionWriter, start_value
 from .text import Lines
 from .values import KernelSource
@@ -222,22 +223,51 @@ class _Kernel(ReductionWriter):
             out.add(f"{kind} part_{number} = {start_value(node, kind)};")
             clauses.setdefault(PRAGMA[node.attribute("operation")], []).append(f"part_{number}")
         text = "".join(f" reduction({operator} : {', '.join(parts)})" for operator, parts in clauses.items())
-        out.add(f"#pragma omp simd{text}")
-        out.open(f"for (int64_t {variable} = {low}; {variable} < {high}; ++{variable})")
-        self._values_at(needed, depth)
-        for number in (*reductions, *columns):
-            value = self.text_of[self.nodes[number].operands[0]]
-            if number in registers:
-                self._accumulate(number, f"part_{number}", value)
-            else:
-                self._fold(number, value)
-        for store, each in stores:
-            self._store(store, each, self.text_of[store.node])
-        out.close()
+        for first, last in self._stretches(needed, low, high):
+            scope = dict(self.text_of)
+            self.names.push()
+            out.add(f"#pragma omp simd{text}")
+            out.open(f"for (int64_t {variable} = {first}; {variable} < {last}; ++{variable})")
+            self._values_at(needed, depth)
+            for number in (*reductions, *columns):
+                value = self.text_of[self.nodes[number].operands[0]]
+                if number in registers:
+                    self._accumulate(number, f"part_{number}", value)
+                else:
+                    self._fold(number, value)
+            for store, each in stores:
+                self._store(store, each, self.text_of[store.node])
+            out.close()
+            self.names.pop()
+            self.text_of = scope
         for number in registers:
             self._fold(number, f"part_{number}")
         if chunked:
             out.close()
+
+    def _stretches(self, needed: Sequence[int], low: str, high: str) -> Iterator[tuple[str, str]]:
+        """The stretches of the innermost loop that are written out: where indices that move with it may be outside their dimensions
+        there is one in which all are inside, and need no test, and the rest before and after it."""
+        loop = self.inner[-1]
+        self._settle(needed, loop)
+        moving = list(dict.fromkeys(f for n in needed if n in self.accesses for f in self.accesses[n].fitted if moves(f, loop)))
+        if not moving:
+            yield low, high
+            self.settled = {}
+            return
+        out = self.out
+        out.add(f"int64_t inside_begin = {low}, inside_end = {high};")
+        for fitted in moving:
+            assert isinstance(fitted.index, Access)
+            index = self.offset(fitted.index, (*self.outer, *self.inner[:-1]))
+            step, length = self.length(fitted.index.stride(loop.step_axis)), self.length(fitted.length)
+            out.add(f"lamina::narrow(inside_begin, inside_end, {index}, {step}, {length});")
+        yield low, "inside_begin"
+        self.inside = loop
+        yield "inside_begin", "inside_end"
+        self.inside = None
+        yield "inside_end", high
+        self.settled = {}
 
     def _innermost_lanes(
         self, needed: Sequence[int], columns: Sequence[int], stores: Sequence[tuple[Store, Access]], depth: int

@@ -18,7 +18,7 @@ import sympy
 from ..ir.graph import Node
 from ..lang.checked import Length
 from ..schedule.nest import Nest
-from .access import Access
+from .access import Access, Fitted
 from .lengths import identifier
 
 
@@ -33,6 +33,15 @@ class Loop:
     @property
     def step_axis(self) -> str:
         return self.axes[-1]
+
+
+def moves(fitted: Fitted, loop: Loop) -> bool:
+    """Whether an index moves with the loop, by a step known now."""
+    return (
+        isinstance(fitted.index, Access)
+        and fitted.index.stride(loop.step_axis) != 0
+        and fitted.index.stride(loop.step_axis).is_Integer
+    )
 
 
 def merged_loops(

@@ -15,6 +15,7 @@ _RESERVED = """
     piece team threads scratch scratch_stride chunk chunk_end total totals lanes lane own_lanes gathered flush most_gathered
     point lead run low high lamina data integers main block blocks most step extent
     row rows chunks width groups factors values starts now place chunk_factor chunk_value
+    inside_begin inside_end
 """
 RESERVED = frozenset(re.findall(r"\w+", _RESERVED))
 

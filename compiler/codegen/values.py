@@ -15,10 +15,10 @@ from ..ir.graph import Affine, Node
 from ..lang.checked import Length
 from ..schedule.nest import Nest, leaf_place, used_by
 from ..schedule.steps import KernelStep, Place, ScanStep, Schedule, Store
-from .access import Access, access
+from .access import Access, Fitted, access
 from .expressions import CPP_TYPES, bare, expression, literal
 from .lengths import cpp_length, identifier
-from .loops import Loop, merged_loops
+from .loops import Loop, merged_loops, moves
 from .names import Names
 from .text import Lines
 
@@ -81,6 +81,8 @@ class ValueWriter:
         self.row = self.nest.row
         self.column = self.nest.column
         self.text_of: dict[int, str] = {}
+        self.settled: dict[Fitted, str] = {}  # indices brought inside ahead of the innermost loop
+        self.inside: Loop | None = None  # a loop in which the indices that move with it are inside their dimensions
         self.used_lengths: dict[str, None] = {}
         self.outer_axes = {axis for loop in self.outer for axis in loop.axes}
         self.row_offsets: dict[int, Length] = {}
@@ -214,6 +216,32 @@ class ValueWriter:
                 exponent = order.attribute("value")
         return expression(node, operands, kinds, exponent)
 
+    def _settle(self, needed: Sequence[int], loop: Loop) -> None:
+        """Names, ahead of a loop, the indices brought inside that do not move with it; a vectorised loop would repeat that."""
+        self.settled = {}
+        for fitted in dict.fromkeys(f for n in needed if n in self.accesses for f in self.accesses[n].fitted):
+            if fitted.boundary is None:
+                continue
+            if isinstance(fitted.index, int):
+                if fitted.index not in self.text_of or set(self.nodes[fitted.index].axes) & set(loop.axes):
+                    continue
+            elif fitted.index.stride(loop.step_axis) != 0:
+                continue
+            kind, stem = ("bool", "inside") if fitted.boundary == "zero" else ("int64_t", "place")
+            name = self.names.fresh(stem, -1)
+            self.out.add(f"const {kind} {name} = {self._fit(fitted)};")
+            self.settled[fitted] = name
+
+    def _fit(self, fitted: Fitted) -> str:
+        """An index brought inside its dimension; through zero, whether it is inside."""
+        function = "inside" if fitted.boundary == "zero" else fitted.boundary
+        return f"lamina::{function}({self._index(fitted)}, {self.length(fitted.length)})"
+
+    def _index(self, fitted: Fitted) -> str:
+        return (
+            self.text_of[fitted.index] if isinstance(fitted.index, int) else self.offset(fitted.index, (*self.outer, *self.inner))
+        )
+
     def _read(self, number: int) -> str:
         """The element that a leaf is; where an index is outside and counts as zero, no address is formed."""
         buffer = self.schedule.buffers[self.sources[number]]
@@ -222,11 +250,12 @@ class ValueWriter:
         place = self.offset(each, loops)
         inside: list[str] = []
         for fitted in each.fitted:
-            index = self.text_of[fitted.index] if isinstance(fitted.index, int) else self.offset(fitted.index, loops)
-            if fitted.boundary == "zero":
-                inside.append(f"lamina::inside({index}, {self.length(fitted.length)})")
-            if fitted.boundary not in (None, "zero"):
-                index = f"lamina::{fitted.boundary}({index}, {self.length(fitted.length)})"
+            index = self._index(fitted)
+            known = self.inside is not None and moves(fitted, self.inside)
+            if fitted.boundary == "zero" and not known:
+                inside.append(self.settled.get(fitted) or self._fit(fitted))
+            if fitted.boundary not in (None, "zero") and not known:
+                index = self.settled.get(fitted) or self._fit(fitted)
             elif fitted.stride != 1 and not index.isidentifier():
                 index = f"({index})"
             stride = "" if fitted.stride == 1 else f" * {self.length(fitted.stride)}"

@@ -9,6 +9,7 @@ zero). The boundary of the read says which indices i lead to e beside e itself:
   wrap     e + m*n, for every m that the bounds of the index allow
   reflect  e + m*t and, but for the two ends, -e + m*t, where t = 2*(n - 1) is the period (1 for a length of 1)
   clamp    at the first element every i < 0, at the last every i >= n: sums over the points beyond that end alone
+Where only a few indices are outside, each is written out instead, for the one element that it stands for.
 No element is written twice, so there is nothing to add up between threads; and the result is of reads and sums again, so that it
 can be differentiated again.
 
@@ -31,6 +32,8 @@ from ..lang.checked import Entry, Length
 from .costs import nominal_length
 from .substitute import affine_value, copy_into, renamed_axis
 
+MOST_WRITTEN_OUT = 8  # indices outside a dimension
+
 
 def transpose_scatters(graph: Graph, builder: Builder) -> Graph:
     """The pass over a whole graph."""
@@ -45,11 +48,12 @@ def transpose_scatters(graph: Graph, builder: Builder) -> Graph:
 @dataclass(frozen=True)
 class _Preimage:
     """The indices that lead to an element: `index`, affine in the result's own axes and in `over`, further ones to be summed over.
-    `at`: the elements that it is for: all (None), the "first", the "last", or all but these ("inner")."""
+    `at`: the elements that it is for: all (None), the "first", the "last", all but these ("inner"), or the one at the position that
+    a node gives."""
 
     index: Affine
     over: tuple[str, ...] = ()
-    at: str | None = None
+    at: str | int | None = None
 
 
 class _Transposition:
@@ -112,6 +116,11 @@ class _Transposition:
         if self.boundary in (None, "zero") or not can_leave(index, length, self.lengths):
             return [_Preimage(position)]
         low, high = bounds(index, self.lengths)
+        below, above = sympy.Max(0, sympy.expand(-low)), sympy.Max(0, sympy.expand(high - length + 1))
+        if below.is_Integer and above.is_Integer and below + above <= MOST_WRITTEN_OUT:
+            outside = [Affine((), sympy.Integer(-1 - k)) for k in range(int(below))]
+            outside += [Affine((), length + k) for k in range(int(above))]
+            return [_Preimage(position), *(_Preimage(value, at=self._stands_for(value, length)) for value in outside)]
         stem = self.entries[dimension].axes[0]
         if self.boundary == "wrap":
             return [self._images(position, stem, sympy.Max(1, length), low, high)]
@@ -122,13 +131,17 @@ class _Transposition:
                 self._images(position, stem, period, low, high),
                 self._images(back, stem, period, low + period, high + period, "inner"),
             ]
-        below = self.builder.fresh_axis(f"{stem}_below", sympy.Max(0, -low))
-        above = self.builder.fresh_axis(f"{stem}_above", sympy.Max(0, high - length + 1))
+        down, up = self.builder.fresh_axis(f"{stem}_below", below), self.builder.fresh_axis(f"{stem}_above", above)
         return [
             _Preimage(position),
-            _Preimage(Affine(((below, sympy.Integer(-1)),), sympy.Integer(-1)), (below,), "first"),
-            _Preimage(Affine(((above, sympy.Integer(1)),), length), (above,), "last"),
+            _Preimage(Affine(((down, sympy.Integer(-1)),), sympy.Integer(-1)), (down,), "first"),
+            _Preimage(Affine(((up, sympy.Integer(1)),), length), (up,), "last"),
         ]
+
+    def _stands_for(self, index: Affine, length: Length) -> int:
+        """The position that an index outside is brought to."""
+        b = self.builder
+        return fitted(b, affine_value(b, index), b.add("length", length=length), self.boundary)
 
     def _images(self, position: Affine, stem: str, period: Length, low: Length, high: Length, at: str | None = None) -> _Preimage:
         """Position + m * period for every m from low // period to high // period."""
@@ -161,6 +174,8 @@ class _Transposition:
             return []
         b = self.builder
         position = affine_value(b, self._position(dimension))
+        if isinstance(preimage.at, int):
+            return [b.add("eq", (position, preimage.at))]
         last = b.add("length", length=sympy.expand(entry_length(self.entries[dimension], self.lengths) - 1))
         if preimage.at == "first":
             return [b.add("eq", (position, b.const(0)))]
@@ -192,3 +207,15 @@ def _expanded(index: Affine) -> Affine:
     """The index with its numbers written out, so that equal ones are one."""
     terms = tuple((axis, sympy.expand(coefficient)) for axis, coefficient in index.terms)
     return Affine(tuple((axis, coefficient) for axis, coefficient in terms if coefficient != 0), sympy.expand(index.offset))
+
+
+def fitted(builder: Builder, index: int, length: int, boundary: str) -> int:
+    """The value `index` brought into 0..length-1 by wrap, clamp or reflect."""
+    if boundary == "wrap":
+        return builder.add("remainder", (index, length))
+    last = builder.add("sub", (length, builder.const(1)))
+    if boundary == "clamp":
+        return builder.add("max", (builder.add("min", (index, last)), builder.const(0)))
+    period = builder.add("mul", (builder.const(2), last))
+    once = builder.add("remainder", (index, period))
+    return builder.add("select", (builder.add("lt", (once, length)), once, builder.add("sub", (period, once))))

@@ -19,6 +19,7 @@ from ..ir.graph import Affine, Builder, GatherSlot, Node, entry_length
 from ..ir.ranges import can_leave
 from ..lang.checked import Entry, Length
 from ..passes.substitute import affine_value
+from ..passes.transpose import fitted
 from .steps import Buffer, Place
 
 
@@ -138,15 +139,3 @@ def _key(builder: Builder, node: Node, placed: Sequence[int]) -> int:
             position = fitted(builder, position, count, boundary)
         key = builder.add("add", (builder.add("mul", (key, count)), position))
     return key if inside is None else builder.add("select", (inside, key, builder.const(-1)))
-
-
-def fitted(builder: Builder, index: int, length: int, boundary: str) -> int:
-    """The value `index` brought into 0..length-1 by wrap, clamp or reflect."""
-    if boundary == "wrap":
-        return builder.add("remainder", (index, length))
-    last = builder.add("sub", (length, builder.const(1)))
-    if boundary == "clamp":
-        return builder.add("max", (builder.add("min", (index, last)), builder.const(0)))
-    period = builder.add("mul", (builder.const(2), last))
-    once = builder.add("remainder", (index, period))
-    return builder.add("select", (builder.add("lt", (once, length)), once, builder.add("sub", (period, once))))

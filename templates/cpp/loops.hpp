@@ -34,6 +34,14 @@ LAMINA_INLINE int64_t share_count(int64_t team, int64_t pieces, int64_t words) {
 // An index into 0..n-1: whether it is inside, and what stands for it where it is not. Of a dimension that is empty nothing is read.
 LAMINA_INLINE bool inside(int64_t index, int64_t n) { return uint64_t(index) < uint64_t(n); }
 
+// Narrows begin..end to those v for which index + step * v is inside 0..n-1; where there is none, to nothing.
+LAMINA_INLINE void narrow(int64_t& begin, int64_t& end, int64_t index, int64_t step, int64_t n) {
+    const int64_t first = step > 0 ? -floor_divide(index, step) : floor_divide(index - n, -step) + 1;
+    const int64_t past = step > 0 ? -floor_divide(index - n, step) : floor_divide(index, -step) + 1;
+    begin = first > begin ? (first < end ? first : end) : begin;
+    end = past < end ? (past > begin ? past : begin) : end;
+}
+
 LAMINA_INLINE int64_t clamp(int64_t index, int64_t n) { return index < 0 ? 0 : index >= n ? n - 1 : index; }
 
 LAMINA_INLINE int64_t wrap(int64_t index, int64_t n) {

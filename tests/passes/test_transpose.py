@@ -71,7 +71,14 @@ def test_what_stays(body: str, left: int) -> None:
 
 def test_the_ends_are_summed_apart() -> None:
     """The sums of clamp at an end run over the points beyond it, however long the axis."""
-    graph = pipeline.layer_graph(load("layer example { in x[B, L] out y[B, L] = clamp(x)[B, L - 2] }"))
+    graph = pipeline.layer_graph(load("layer example { in x[B, L] axis K = L out y[B, K, L] = clamp(x)[B, L - 20*len(B)] }"))
     after = transposed(differentiate(graph, ("x",)))
-    lengths = {axis: after.axis_lengths[axis] for node in after.nodes if node.op == "reduce" for axis in node.attribute("over")}
-    assert sorted(str(length) for length in lengths.values()) == ["0", "2"]
+    sums = {axis for node in after.nodes if node.op == "reduce" for axis in node.attribute("over")}
+    assert sorted(str(after.axis_lengths[axis]) for axis in sums) == ["0", "20*B", "L"]
+
+
+def test_few_points_beyond_the_ends_are_written_out() -> None:
+    for mode in ("wrap", "clamp", "reflect"):
+        graph = pipeline.layer_graph(load(f"layer example {{ in x[B, L] out y[B, L] = {mode}(x)[B, L - 2] }}"))
+        after = transposed(differentiate(graph, ("x",)))
+        assert not [node for node in after.nodes if node.op == "reduce"]
