@@ -71,7 +71,7 @@ class _Transposition:
         b = self.builder
         if any(isinstance(index, GatherSlot) for index in self.indices):
             return None
-        if not self.over or not set(b.nodes[self.value_node].axes) <= set(self.over) or not self._solve():
+        if not set(b.nodes[self.value_node].axes) <= set(self.over) or not self._solve():
             return None
         own = {axis for entry in self.entries for axis in entry.axes}
         self.renamed = {
@@ -165,7 +165,7 @@ class _Transposition:
         for dimension, preimage in enumerate(chosen):
             over += preimage.over
             conditions += self._where(dimension, preimage)
-        value = b.add("read", (view,), indices=indices, boundary="zero")
+        value = b.add("read", (view,), indices=indices, boundary="zero") if indices else self.value_node
         return self._summed(value, over, conditions)
 
     def _where(self, dimension: int, preimage: _Preimage) -> list[int]:

@@ -20,8 +20,8 @@ CASES = {
     **{f"digits {name}": case for name, case in DIGITS.items()},
     **{f"gather {name}": case for name, case in GATHERS.items()},
 }
-# every axis of an index of these has a coefficient other than 1 and -1, or nothing varies
-STAYING = ("strided", "in two dimensions", "sliced", "constants")
+# every axis of an index of these has a coefficient other than 1 and -1
+STAYING = ("strided", "in two dimensions", "sliced")
 
 
 def transposed(graph: Graph) -> Graph:
@@ -58,7 +58,7 @@ def test_same_values(name: str) -> None:
         ("in x[N, M] out y[N, M] = zero(x)[N - M, N + M]", 1),
         ("in x[N, M] out y[N, M] = zero(x)[N - M, 2*N - M]", 0),
         ("in x[B, N] in i[B]: i64 out y[B, N] = zero(x)[i, N - 1]", 1),
-        ("in x[B, L] out y[B, L] = zero(x)[B, 2*L - 1]", 1),
+        ("in x[B, L] out y[B, L] = zero(x)[B, 2*L - 1]", 0),  # read at windows: its adjoint never was a scatter
         ("in x[B, L] out y[B, L] = zero(x)[B, L - 1] * x", 0),
         ("in x[B, L] out y[B] = sum[i < 3](zero(x)[B, 2*i - 1])", 1),
         ("in x[B, L] out y[B, L] = sum[i < 3](zero(x)[B, L + 2*i - 2])", 0),
