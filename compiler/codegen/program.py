@@ -100,13 +100,13 @@ STEP_HEADERS: dict[type, tuple[str, ...]] = {
 }
 
 
-# of fft.hpp: the points of a block of lines, and the most lines in it
-BLOCK_POINTS, MOST_LINES = 32768, 64
+# of fft.hpp: the points of a block of lines, the least and the most lines in it, and the longest lines that share one
+BLOCK_POINTS, LEAST_LINES, MOST_LINES, LONGEST_SHARED = 32768, 8, 64, 131072
 
 
 def _transform_words(n: str) -> str:
     """The elements that transforms of n points work in: tables, then blocks of lines, one a thread (see fft.hpp)."""
-    lines = f"max(1, min({MOST_LINES}, {BLOCK_POINTS} // max({n}, 1)))"
+    lines = f"(max({LEAST_LINES}, min({MOST_LINES}, {BLOCK_POINTS} // max({n}, 1))) if ({n}) <= {LONGEST_SHARED} else 1)"
     return f"24 * ({n}) + 64 + threads * (16 * ({n}) * {lines} + 8 * {lines} + 64)"
 
 

@@ -101,7 +101,7 @@ def _choose(builder: Builder, primal: set[int], wanted: list[int]) -> list[int]:
     graph = networkx.DiGraph()
     for number in sorted(common):
         node = builder.nodes[number]
-        size = float("inf") if node.op == "input" or node.kind != "real" else float(nominal(builder.lengths, node.axes))
+        size = float("inf") if node.op in ("input", "view") or node.kind != "real" else float(nominal(builder.lengths, node.axes))
         if node.op == "read":
             size = 0.0  # an input is there already
         elif number in repeated:

@@ -12,8 +12,13 @@ namespace lamina {
 
 enum class transforms { fft, ifft, rfft, irfft, dct, idct };
 
-constexpr int64_t block_points = 32768, most_lines = 64;  // of a block: points in all, lines side by side
+// Of a block: points in all, lines side by side; of lines longer than this a block has one.
+constexpr int64_t block_points = 32768, least_lines = 8, most_lines = 64, longest_shared = 131072;
 constexpr int64_t largest_radix = 13;
+
+LAMINA_INLINE int64_t lines_at_once(int64_t n) {
+    return n > longest_shared ? 1 : max(least_lines, min(most_lines, block_points / n));
+}
 
 // cos and sin of -2 pi k / n, for 0 <= k < n
 LAMINA_INLINE void root_of_unity(int64_t k, int64_t n, double& re, double& im) {
@@ -28,11 +33,15 @@ LAMINA_INLINE void root_of_unity(int64_t k, int64_t n, double& re, double& im) {
 
 template <class T>
 static inline void roots_of_unity(int64_t count, int64_t n, T* __restrict re, T* __restrict im) {
-    for (int64_t k = 0; k < count; ++k) {
+    const bool mirrored = n % 8 == 0 && count > n / 8;  // then the first eighth of the circle gives the rest
+    const int64_t own = mirrored ? n / 8 + 1 : count;
+    for (int64_t k = 0; k < own; ++k) {
         double c, s;
         root_of_unity(k, n, c, s);
         re[k] = T(c), im[k] = T(s);
     }
+    for (int64_t k = own; k < count && k <= n / 4; ++k) re[k] = -im[n / 4 - k], im[k] = -re[n / 4 - k];
+    for (int64_t k = mirrored ? n / 4 + 1 : count; k < count; ++k) re[k] = im[k - n / 4], im[k] = -re[k - n / 4];
 }
 
 // Numbers in two arrays.
@@ -242,6 +251,7 @@ struct fourier {
 
 // Lines of a tensor of outer x length x inner numbers: line l begins at (l / inner) length inner + l % inner.
 struct lines_of {
+    static constexpr int64_t piece = 16;
     int64_t length, inner, count;
     int64_t begin[most_lines];
     bool adjacent;
@@ -250,23 +260,37 @@ struct lines_of {
         for (int64_t l = 0; l < lines; ++l) begin[l] = (first + l) / apart * points * apart + (first + l) % apart;
         adjacent = begin[lines - 1] - begin[0] == lines - 1;
     }
-    // A row of a block from the numbers at a position of the lines; zeros beyond their ends.
-    template <class T>
-    void load(const T* __restrict from, int64_t position, T* __restrict row) const {
-        if (from == nullptr || position >= length) return fill(row, count, T(0));
-        if (adjacent) {
-            for (int64_t l = 0; l < count; ++l) row[l] = from[begin[0] + position * inner + l];
-        } else {
-            for (int64_t l = 0; l < count; ++l) row[l] = from[begin[l] + position * inner];
+    // Rows of a block from the numbers at positions of the lines; zeros beyond their ends. `place(j)`: the position of row j, `row(j)`:
+    // where the row is. Lines apart are read some positions at a time, so that what is fetched of one is used at once.
+    template <class T, class Place, class Row>
+    void load(const T* from, int64_t rows, Place place, Row row) const {
+        for (int64_t first = 0; first < rows; first += piece) {
+            const int64_t last = min(first + piece, rows);
+            for (int64_t j = first; j < last; ++j) {
+                T* const into = row(j);
+                if (from == nullptr || place(j) >= length) fill(into, count, T(0));
+                else if (adjacent)
+                    for (int64_t l = 0; l < count; ++l) into[l] = from[begin[0] + place(j) * inner + l];
+            }
+            if (from == nullptr || adjacent) continue;
+            for (int64_t l = 0; l < count; ++l)
+                for (int64_t j = first; j < last; ++j)
+                    if (place(j) < length) row(j)[l] = from[begin[l] + place(j) * inner];
         }
     }
-    template <class T>
-    void store(T* __restrict to, int64_t position, const T* __restrict row, T scale) const {
-        if (position >= length) return;
-        if (adjacent) {
-            for (int64_t l = 0; l < count; ++l) to[begin[0] + position * inner + l] = scale * row[l];
-        } else {
-            for (int64_t l = 0; l < count; ++l) to[begin[l] + position * inner] = scale * row[l];
+    template <class T, class Place, class Row>
+    void store(T* to, int64_t rows, Place place, Row row, T scale) const {
+        for (int64_t first = 0; first < rows; first += piece) {
+            const int64_t last = min(first + piece, rows);
+            if (adjacent) {
+                for (int64_t j = first; j < last; ++j)
+                    if (place(j) < length)
+                        for (int64_t l = 0; l < count; ++l) to[begin[0] + place(j) * inner + l] = scale * row(j)[l];
+                continue;
+            }
+            for (int64_t l = 0; l < count; ++l)
+                for (int64_t j = first; j < last; ++j)
+                    if (place(j) < length) to[begin[l] + place(j) * inner] = scale * row(j)[l];
         }
     }
     template <class T>
@@ -331,18 +355,26 @@ struct line_transform {
     // Where point j of the line that is transformed comes from: in Makhoul's order, even ones first, then the odd ones backwards.
     int64_t source(int64_t j) const { return !cosine ? j : 2 * j < n ? 2 * j : 2 * (n - j) - 1; }
 
-    void operator()(lines_of from, const T* re, const T* im, lines_of to, T* to_re, T* to_im, planes<T> x, planes<T> y) const {
+    static int64_t same(int64_t j) { return j; }
+
+    // The row of point j: of a halved transform the even ones are real parts, the odd ones imaginary parts.
+    T* point(planes<T> x, int64_t j, int64_t lines) const {
+        return halved ? (j % 2 == 0 ? x.re : x.im) + j / 2 * lines : x.re + j * lines;
+    }
+
+    void operator()(const lines_of& from, const T* re, const T* im, const lines_of& to, T* to_re, T* to_im, planes<T> x, planes<T> y) const {
         const int64_t lines = from.count;
         if constexpr (!real) {
             const planes<T> into = forward ? x : x.swapped();
-            for (int64_t j = 0; j < n; ++j) from.load(re, j, into.re + j * lines), from.load(im, j, into.im + j * lines);
+            from.load(re, n, same, [&](int64_t j) { return into.re + j * lines; });
+            from.load(im, n, same, [&](int64_t j) { return into.im + j * lines; });
             const planes<T> z = complex_transform(lines, x, y), found = forward ? z : z.swapped();
             const T scale = forward ? T(1) : T(1) / T(n);
-            for (int64_t k = 0; k < n; ++k) to.store(to_re, k, found.re + k * lines, scale), to.store(to_im, k, found.im + k * lines, scale);
+            to.store(to_re, n, same, [&](int64_t k) { return found.re + k * lines; }, scale);
+            to.store(to_im, n, same, [&](int64_t k) { return found.im + k * lines; }, scale);
             to.clear(to_re, n), to.clear(to_im, n);
         } else if constexpr (forward) {
-            for (int64_t j = 0; j < n; ++j)
-                from.load(re, source(j), halved ? (j % 2 == 0 ? x.re : x.im) + j / 2 * lines : x.re + j * lines);
+            from.load(re, n, [&](int64_t j) { return source(j); }, [&](int64_t j) { return point(x, j, lines); });
             if (!halved) fill(x.im, n * lines, T(0));
             planes<T> found = complex_transform(lines, x, y);
             if (halved) {
@@ -365,46 +397,51 @@ struct line_transform {
             }
             const planes<T> found = complex_transform(lines, x.swapped(), y.swapped()).swapped();
             const T scale = T(1) / T(halved ? n / 2 : n);
-            for (int64_t j = 0; j < n; ++j)
-                to.store(to_re, source(j), halved ? (j % 2 == 0 ? found.re : found.im) + j / 2 * lines : found.re + j * lines, scale);
+            to.store(to_re, n, [&](int64_t j) { return source(j); }, [&](int64_t j) { return point(found, j, lines); }, scale);
             to.clear(to_re, n);
         }
     }
 
     void store_spectrum(int64_t lines, planes<T> found, const lines_of& to, T* to_re, T* to_im) const {
-        for (int64_t k = 0; k <= n / 2; ++k) {
-            T *const a = found.re + k * lines, *const ai = found.im + k * lines;
-            if constexpr (cosine) {
+        const auto real_row = [&](int64_t k) { return found.re + k * lines; };
+        if constexpr (cosine) {
+            for (int64_t k = 0; k <= n / 2; ++k) {
+                T *const a = found.re + k * lines, *const ai = found.im + k * lines;
                 const T c = quarter.re[k], s = quarter.im[k];
                 for (int64_t q = 0; q < lines; ++q) {
                     const T re = T(2) * (a[q] * c - ai[q] * s);
                     ai[q] = T(-2) * (a[q] * s + ai[q] * c), a[q] = re;
                 }
-                to.store(to_re, k, a, T(1));
-                if (k > 0 && n - k > k) to.store(to_re, n - k, ai, T(1));
-            } else {
-                to.store(to_re, k, a, T(1)), to.store(to_im, k, ai, T(1));
             }
+            to.store(to_re, n / 2 + 1, same, real_row, T(1));
+            // rows 1, 2, ... below the middle are points n - 1, n - 2, ...
+            const auto mirrored = [&](int64_t k) { return n - 1 - k; };
+            to.store(to_re, (n - 1) / 2, mirrored, [&](int64_t k) { return found.im + (k + 1) * lines; }, T(1));
+        } else {
+            to.store(to_re, n / 2 + 1, same, real_row, T(1));
+            to.store(to_im, n / 2 + 1, same, [&](int64_t k) { return found.im + k * lines; }, T(1));
         }
         to.clear(to_re, cosine ? n : n / 2 + 1);
         if constexpr (!cosine) to.clear(to_im, n / 2 + 1);
     }
 
     void load_spectrum(int64_t lines, const lines_of& from, const T* re, const T* im, planes<T> y) const {
-        for (int64_t k = 0; k <= n / 2; ++k) {
-            T *const a = y.re + k * lines, *const ai = y.im + k * lines;
-            from.load(re, k, a);
-            if constexpr (cosine) {
-                from.load(k == 0 ? nullptr : re, n - k, ai);
+        const auto imaginary_row = [&](int64_t k) { return y.im + k * lines; };
+        from.load(re, n / 2 + 1, same, [&](int64_t k) { return y.re + k * lines; });
+        if constexpr (cosine) {
+            // point n, which would be the first row's, is zero
+            from.load(re, n / 2 + 1, [&](int64_t k) { return k == 0 ? from.length : n - k; }, imaginary_row);
+            for (int64_t k = 0; k <= n / 2; ++k) {
+                T *const a = y.re + k * lines, *const ai = y.im + k * lines;
                 const T c = T(0.5) * quarter.re[k], s = T(0.5) * quarter.im[k];  // of the conjugate root: (c - i s)(a - i b)
                 for (int64_t q = 0; q < lines; ++q) {
                     const T value = a[q] * c - ai[q] * s;
                     ai[q] = -(a[q] * s + ai[q] * c), a[q] = value;
                 }
-            } else {
-                // what would not be there in the spectrum of real points is not read
-                from.load(k == 0 || 2 * k == n ? nullptr : im, k, ai);
             }
+        } else {
+            // what would not be there in the spectrum of real points is not read
+            from.load(im, n / 2 + 1, [&](int64_t k) { return k == 0 || 2 * k == n ? from.length : k; }, imaginary_row);
         }
     }
 };
@@ -416,7 +453,7 @@ static inline void transform(int64_t threads, T* workspace, int64_t outer, int64
                              const T* re, const T* im, T* to_re, T* to_im) {
     const int64_t lines = outer * inner;
     if (lines == 0 || to_length == 0 || n < 1) return;
-    const int64_t most = at_least_one(min(most_lines, block_points / n));
+    const int64_t most = lines_at_once(n);
     arena<T> memory{workspace};
     const line_transform<F, T> one(n, memory, workspace + 24 * n + 64);
     const int64_t share = min(most, (lines + threads - 1) / threads), side = share > 16 ? share / 16 * 16 : share;

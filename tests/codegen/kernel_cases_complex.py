@@ -81,6 +81,14 @@ COMPLEX = {
         {"z": (4, 6), "w": (4, 6), "v": (4, 6)},
         strided={"z": "transposed", "w": "sliced", "v": "column", "grad_y": "transposed"},
     ),
+    "recurrence": Case(
+        """layer f { in x[B, L] param a[D]: complex = 1 param c[D]: complex = 1 let h[B, L, D] = scan[L](s = 0 : a * s + x)
+             out y[B, L] = re(sum[D](c * h)) }""",
+        {"x": (2, 7), "a": (5,), "c": (5,)},
+        {"a": near(0.3 + 0.3j, 0.5)},
+        growth=4096,
+    ),
+    "product along an axis": Case("layer f { in z[B, N]: complex out y[B] = prod[N](z) }", {"z": (3, 5)}, growth=4096),
     "one value": Case("layer f { in z[]: complex out y[] = z * z }", {"z": ()}),
     "empty": Case("layer f { in z[N]: complex out y[N] = exp(z) out s[] = sum[N](z) }", {"z": (0,)}),
     "of stored dtypes": Case("layer f { in z[N]: c64 in w[N]: c128 out y[N] = z * w }", {"z": (6,), "w": (6,)}, dtypes=("f32",)),

@@ -25,7 +25,8 @@ def test_rows_of_tiles() -> None:
 
 def test_workspace_of_transforms() -> None:
     found = constants("fft.hpp")
-    assert (found["block_points"], found["most_lines"]) == (program.BLOCK_POINTS, program.MOST_LINES)
+    names = ("block_points", "least_lines", "most_lines", "longest_shared")
+    assert [found[name] for name in names] == [getattr(program, name.upper()) for name in names]
 
 
 def test_shares_of_the_rows() -> None:

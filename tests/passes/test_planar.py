@@ -93,3 +93,10 @@ def test_running_values_and_products_along_an_axis() -> None:
         found = assert_same(graph, pairs, arrays)
         numpy.testing.assert_allclose(found["p"], arrays["x"].prod(axis=0))
     numpy.testing.assert_array_equal(interpret(pairs, {**arrays, "x": arrays["x"][:0]})["p"], numpy.ones(3))
+
+
+def test_what_is_saved_is_a_value() -> None:
+    """The running products that a gradient needs are saved, not the stored tensor that they are read from."""
+    graph = pipeline.forward_graph(load("layer f { in z[B, N]: complex out y[B] = prod[N](z) }"))
+    for part in pipeline.training_pair(graph, ["z"]):
+        verify(part)
