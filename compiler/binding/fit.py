@@ -1,6 +1,7 @@
 """Parameters chosen so that a layer is a given function: `fit(f, lo, hi)`.
 
-In: a checked layer whose parameters have a `fit`. Out: the values of all of them together, with the largest error found. Holds:
+In: a checked layer whose parameters have a `fit`. Out: the values of all of them together, with the largest error found, and
+a proof that no divisor is zero on the interval (`poles.py`). Holds:
 the same values on every run: the starts are seeded, nothing depends on time; the same along axes that the parameters share with
 the data.
 
@@ -27,13 +28,15 @@ from ..ir.interpret import interpret
 from ..ir.lengths import evaluate
 from ..lang.checked import ELLIPSIS, Axis, CheckedLayer, FitInit, length_symbol
 from ..lang.checked import Tensor as Declared
+from ..passes.pipeline import optimize
 from .minimax import minimise_largest
+from .poles import bound_divisors
 
 Array = Any
 _BATCH = "fit.batch"
 _POINTS = 257
 _CHECKED_POINTS = 4001
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,13 @@ class Fit:
 
     @property
     def solution(self) -> dict[str, Any]:
-        """`values`: tensor name -> nested lists; `error`: the largest found; `function`, `low`, `high`."""
+        """`values`: tensor name -> nested lists; `error`: the largest found; `function`, `low`, `high`; `divisor`: a lower bound of
+        what is divided by, in magnitude, on the interval (None: nothing that varies is). ArgumentError where it may be zero."""
         if self._solution is None:
             from ..runtime import cache
 
             known = cache.get_json("fits", self.key)
-            if isinstance(known, dict) and {"values", "error", "function", "low", "high"} <= set(known):
+            if isinstance(known, dict) and {"values", "error", "function", "low", "high", "divisor"} <= set(known):
                 self._solution = known
             else:
                 self._solution = self._solve()
@@ -120,6 +124,7 @@ class _Problem:
             raise ArgumentError(f"{where} needs a layer of one `in` and one `out`, found {len(inputs)} and {len(graph.outputs)}")
         self.input = inputs[0]
         self.points_axis = _free_axis(graph, self.input)
+        self.whole = optimize(graph)
         self.graph = _batched(graph, tuple(tensor.name for tensor in tensors))
         self.lengths = {symbol.name: 1 for axis in graph.axes for symbol in sympy.sympify(axis.length).free_symbols}
         self.lengths.pop(ELLIPSIS, None)
@@ -192,7 +197,25 @@ class _Problem:
         for tensor, size in zip(self.tensors, self.sizes, strict=True):
             values[tensor.name] = theta[start : start + size].reshape(tensor.shape).tolist()
             start += size
-        return {"values": values, "error": error, "function": self.init.function, "low": low, "high": high}
+        divisor = self._least_divisor(values)
+        return {"values": values, "error": error, "function": self.init.function, "low": low, "high": high, "divisor": divisor}
+
+    def _least_divisor(self, values: Mapping[str, Any]) -> float | None:
+        arrays = dict(self.fixed)
+        for tensor in self.tensors:
+            own = iter(tensor.shape)
+            stored = [int(numpy.prod([next(own) for _ in entry.axes])) for entry in tensor.entries]
+            arrays[tensor.name] = numpy.reshape(values[tensor.name], stored)
+        found = bound_divisors(self.whole, self.input.name, self.init.low, self.init.high, arrays)
+        if found.pole is not None:
+            place, name = found.pole
+            divisor = f"`{name}`" if name else "a value"
+            raise ArgumentError(
+                f"fit({self.init.function}, {self.init.low:g}, {self.init.high:g}): with the parameters found the layer divides by "
+                f"{divisor}, which cannot be shown to be other than zero near {place:.6g}: expected no pole on the interval; give "
+                f"the layer a denominator that has no zero, such as 1 + abs(...), fewer coefficients, or another interval"
+            )
+        return found.least
 
 
 def _filled(initialiser: Any, tensor: Declared, lengths: Mapping[str, int]) -> Array:

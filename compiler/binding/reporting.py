@@ -45,4 +45,4 @@ def fit_of(initialisers: Sequence[Initialiser]) -> Fit | None:
         return None
     solution = fitted[0].fit.solution
     names = tuple(each.name for each in fitted)
-    return Fit(names, solution["function"], solution["low"], solution["high"], solution["error"])
+    return Fit(names, solution["function"], solution["low"], solution["high"], solution["error"], solution.get("divisor"))

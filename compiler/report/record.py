@@ -86,13 +86,18 @@ class Licence:
 
 @dataclass(frozen=True)
 class Fit:
-    """Parameters chosen together so that the layer is `function` on [low, high]; `error`: the largest found."""
+    """Parameters chosen together so that the layer is `function` on [low, high]; `error`: the largest found.
+
+    `divisor`: whatever the layer divides by is at least so large in magnitude on the whole interval, by proof; None where it
+    divides by nothing that varies.
+    """
 
     parameters: tuple[str, ...]
     function: str
     low: float
     high: float
     error: float
+    divisor: float | None = None
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,10 @@ def renderable(report: Report) -> Group:
     if report.fit is not None:
         fit = report.fit
         names = ", ".join(fit.parameters)
-        _row(facts, "fit", f"{names}: {fit.function} on [{fit.low:g}, {fit.high:g}], largest error found {fit.error:.3g}")
+        reached = f"{names}: {fit.function} on [{fit.low:g}, {fit.high:g}], largest error found {fit.error:.3g}"
+        if fit.divisor is not None:
+            reached += f"; no pole, divisors at least {fit.divisor:.3g}"
+        _row(facts, "fit", reached)
     _row(facts, "accuracy", _licences(report))
     if any("backward" in program.direction for program in report.programs):
         saved = ", ".join(map(str, report.saved)) or "nothing beyond the layer's own tensors"

@@ -7,6 +7,11 @@ import numpy
 import pytest
 import torch
 from lamina.binding.minimax import minimise_largest
+from lamina.binding.poles import Divisors, bound_divisors
+from lamina.ir.build import build
+from lamina.ir.interpret import interpret
+from lamina.lang.check import load
+from lamina.passes.pipeline import optimize
 
 RATIONAL = """layer rational(G = 4) {{
   in    x[..., G*C]
@@ -28,6 +33,7 @@ def test_error_reached(function: str, bound: float) -> None:
     error = (module(x[:, None].expand(-1, 8)) - getattr(torch.nn.functional, function)(x)[:, None]).abs().max()
     assert float(error) <= bound
     assert "largest error found" in layer.report() and f"a, b: {function} on [-3, 3]" in layer.report()
+    assert "no pole, divisors at least 1" in layer.report()
 
 
 def test_remembered_and_the_same_again(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
@@ -62,3 +68,59 @@ def test_a_fit_that_cannot_be_posed_says_why() -> None:
     two = "layer f { in x[C]  in u[C]  param c[2] = fit(exp, 0, 1)  out y[C] = c[0] * x + c[1] * u }"
     with pytest.raises(lamina.ArgumentError, match="fit needs a layer of one `in` and one `out`, found 2 and 1"):
         lamina.compile(two, target="reference").module(C=3)
+
+
+PADE = """layer pade {{ in x[...]  param a[{m}] = fit({function}, {low}, {high})  param b[{n}] = fit({function}, {low}, {high})
+  let q = {q}  out y[...] = sum[i < {m}](a[i] * x^i) / q }}"""
+
+
+def test_a_denominator_without_guard_is_proved_positive() -> None:
+    q = "1 + sum[j < 2](b[j] * x^(j+1))"
+    layer = lamina.compile(PADE.format(m=3, n=2, function="exp", low=-1, high=1, q=q), target="reference")
+    module = layer.module(dtype=torch.float64)
+    x = torch.linspace(-1, 1, 100001, dtype=torch.float64)
+    sampled = (1 + module.b[0] * x + module.b[1] * x**2).abs().min()
+    bound = float(layer.report().split("divisors at least ")[1].split()[0])
+    assert 0.9 * float(sampled) <= bound <= 1.001 * float(sampled)
+
+
+@pytest.mark.parametrize("place", [0.0, 1 / 3, 0.123456789, 1.0])
+def test_a_pole_is_found_wherever_it_is(place: float) -> None:
+    """A denominator that touches zero at one point only, which samples would miss."""
+    text = f"layer f {{ in x[...]  param c[2] = fit(exp, 0, 1)  let q = (x - {place!r})^2  out y[...] = (c[0] + c[1] * x) / q }}"
+    with pytest.raises(lamina.ArgumentError, match="divides by `q`, which cannot be shown to be other than zero near") as caught:
+        lamina.compile(text, target="reference").module()
+    assert float(str(caught.value).split("near ")[1].split(":")[0]) == pytest.approx(place, abs=1e-4)
+
+
+def bounded(q: str, b: list[float], low: float, high: float) -> Divisors:
+    graph = optimize(build(load(PADE.format(m=1, n=len(b), function="exp", low=low, high=high, q=q))))
+    return bound_divisors(graph, "x", low, high, {"a": numpy.ones(1), "b": numpy.array(b)})
+
+
+@pytest.mark.parametrize("gap", [1e-2, 1e-5])
+def test_a_denominator_that_comes_close_to_zero(gap: float) -> None:
+    """(x - 0.3)^2 + gap, multiplied out: positive, however little."""
+    q = "1 + sum[j < 2](b[j] * x^(j+1))"
+    scale = 0.09 + gap
+    found = bounded(q, [-0.6 / scale, 1 / scale], 0, 1)
+    assert found.pole is None and found.least is not None
+    assert 0 < found.least <= gap / scale
+    assert bounded(q, [-0.6 / 0.09, 1 / 0.09], 0, 1).pole is not None
+    crossing = bounded(q, [-0.6 / (0.09 - gap), 1 / (0.09 - gap)], 0, 1)
+    assert crossing.pole is not None and crossing.pole[0] == pytest.approx(0.3, abs=1.1 * gap**0.5 + 1e-4)
+
+
+@pytest.mark.parametrize(
+    "q", ["2 + sin(3*x) + b[0]", "exp(-x*x) + b[0]^2", "sqrt(1 + x^2) + b[0]", "sigmoid(x) + b[0]", "1/(1 + abs(x)) + b[0]"]
+)
+def test_divisors_of_functions(q: str) -> None:
+    graph = build(load(f"layer q {{ in x[...] in b[1] out y[...] = {q} }}"))
+    sampled = float(abs(interpret(graph, {"x": numpy.linspace(-2, 2, 4001), "b": numpy.array([0.25])})["y"]).min())
+    found = bounded(q, [0.25], -2, 2)
+    assert found.pole is None and found.least is not None
+    assert 0.5 * sampled <= found.least <= sampled
+
+
+def test_what_divides_by_nothing_that_varies() -> None:
+    assert bounded("2 + b[0]", [0.5], -1, 1).least is None
