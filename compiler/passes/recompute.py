@@ -37,7 +37,9 @@ def split(forward: Graph, backward: Graph) -> tuple[Graph, Graph]:
     runs = {builder.nodes[number].operands for number in primal if builder.nodes[number].op == "scan"}
     primal.update(n for n, node in enumerate(builder.nodes) if node.op == "scan" and node.operands in runs)
     wanted = [back[out.node] for out in backward.outputs]
-    saved = _choose(builder, primal, wanted)
+    chosen = _choose(builder, primal, wanted)
+    # a view only says how its value is stored: the value is what is kept
+    saved = list(dict.fromkeys(builder.nodes[n].operands[0] if builder.nodes[n].op == "view" else n for n in chosen))
     if not saved:
         return forward, backward
     specs = {}

@@ -20,7 +20,7 @@ FIRST_SEED = 20260
 UNITS, UNIT = 10, 20  # layers built together: what a build costs is mostly the runtime they share
 REFUSALS_ALLOWED = True  # False once the target compiles the whole language
 # Known defects: a regression in the list that passes fails the test, so that it is taken off.
-PENDING = {"gradient_of_a_complex_product"}
+PENDING: set[str] = set()
 REGRESSIONS = [
     pytest.param(path, id=path.stem, marks=[pytest.mark.xfail(strict=True)] if path.stem in PENDING else [])
     for path in sorted((Path(__file__).parent / "regressions").glob("*.lam"))
