@@ -174,4 +174,9 @@ SCANS: dict[str, Case] = {
         dict.fromkeys(("value", "factor", "chunk_value", "lane", "begin", "now"), (2100,)),
         orders=1,
     ),
+    "read beyond the end": Case(
+        """layer ahead { in x[L] in w[L] in v[C, L] let s[L] = scan[L](s = 0 : s * tanh(w) * 0.7 + x/3)
+           out y[C, L] = v / (1.2 + sqrt(0.5 + clamp(s)[L + 2]^2)) }""",
+        {"x": (5,), "w": (5,), "v": (3, 5)},
+    ),
 }
