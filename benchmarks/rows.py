@@ -27,6 +27,7 @@ from recurrences import lti_training
 from torch import Tensor
 from torch.nn import functional
 from turns import in_turns
+from wavelets import haar_kernels
 
 # Large results of torch otherwise come from small pages mapped anew at every call, and page faults hide what is compared.
 HUGE_PAGES = {"THP_MEM_ALLOC_ENABLE": "1"}
@@ -161,6 +162,7 @@ def evonorm_s0_training(quick: bool) -> Row:
 
 
 benchmark(**HUGE_PAGES)(lti_training)
+benchmark()(haar_kernels)
 
 
 def kan_training(entry: str, quick: bool) -> Row:

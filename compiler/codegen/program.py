@@ -269,8 +269,8 @@ class _Assembly(CallWriter):
         )
         lines.append(f"fused multiply-add: {fused}; reassociation: only in sums marked `omp simd reduction`")
         lines.append("approximations: none")
-        passes = "planar, resolve_views, recognize_and_unroll, differentiate, split, expand_complex_functions, share_nested_sums"
-        lines.append(f"passes: {passes}, share_reciprocals")
+        passes = "planar, resolve_views, recognize_and_unroll, differentiate, transpose_scatters, split"
+        lines.append(f"passes: {passes}, expand_complex_functions, share_nested_sums, share_reciprocals")
         lines.append(f"fingerprint: {fingerprint(self.graph)}")
         lines.append(f"made by: lamina inspect FILE source -l {self.graph.name} --direction {self.direction}")
         return lines
