@@ -69,7 +69,7 @@ def build_report(
         requirements=tuple(requirements),
         programs=described,
         saved=tuple(dict.fromkeys(tensor for each in described for tensor in each.outputs if tensor.role == "saved")),
-        licences=tuple(Licence(each.functions, each.unit, each.value) for each in licences),
+        licences=tuple(Licence(each.functions, each.unit, each.value, _licensed(graph, each)) for each in licences),
         approximations=(),
         fit=fit,
         missing=tuple(missing),
@@ -134,6 +134,12 @@ def moved_bytes(program: Program, lengths: Mapping[str, int]) -> int:
 
 def _elements(argument: Argument, points: Mapping[str, int]) -> int:
     return prod(int(eval(text, _BUILTINS, {"n": points, "threads": 1})) for text in argument.shape)
+
+
+def _licensed(graph: Graph, licence: Accuracy) -> tuple[str, ...]:
+    """The functions that a licence is given for, among those called that are not exact."""
+    called = (function.name for function in _functions(graph, "f32"))
+    return tuple(name for name in called if not licence.functions or name in licence.functions)
 
 
 def _functions(graph: Graph, compute: str) -> tuple[Function, ...]:

@@ -73,11 +73,15 @@ class ProgramReport:
 
 @dataclass(frozen=True)
 class Licence:
-    """An `accuracy` statement: the functions it names (all, where none is), and the bound."""
+    """An `accuracy` statement: the functions it names (all, where none is), and the bound.
+
+    `called`: those of them that the layer calls and that are not exact: what the licence could be used for.
+    """
 
     functions: tuple[str, ...]
     unit: str
     value: float
+    called: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         bound = f"{self.value:g} ulp" if self.unit == "ulp" else f"{self.unit} {self.value:g}"

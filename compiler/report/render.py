@@ -46,7 +46,8 @@ def renderable(report: Report) -> Group:
         if fit.divisor is not None:
             reached += f"; no pole, divisors at least {fit.divisor:.3g}"
         _row(facts, "fit", reached)
-    _row(facts, "accuracy", _licences(report))
+    for line in _licences(report):
+        _row(facts, "accuracy", line)
     if any("backward" in program.direction for program in report.programs):
         saved = ", ".join(map(str, report.saved)) or "nothing beyond the layer's own tensors"
         _row(facts, "saved for backward", saved)
@@ -60,11 +61,16 @@ def renderable(report: Report) -> Group:
     return Group(*parts)
 
 
-def _licences(report: Report) -> str:
+def _licences(report: Report) -> list[str]:
+    """A line for each licence, with what became of it."""
     if not report.licences:
-        return "no licence to approximate; no approximation is used"
-    given = "; ".join(map(str, report.licences))
-    return f"licence for {given}; {'; '.join(report.approximations) or 'no approximation is used'}"
+        return ["no licence to approximate; no approximation is used"]
+    lines = []
+    for licence in report.licences:
+        called = ", ".join(licence.called)
+        reason = f"no approximation in the library fits {called}" if called else "the layer calls no such function"
+        lines.append(f"licence for {licence}; not used: {reason}")
+    return lines + [f"approximation: {each}" for each in report.approximations]
 
 
 def _heading(program: ProgramReport) -> str:

@@ -49,7 +49,10 @@ def test_report_in_words(lamina_cli: Any) -> None:
 def test_report_as_json(lamina_cli: Any, two_layers: Path) -> None:
     report = lamina_cli.json("compile", two_layers, "-l", "shifted")
     assert report["layer"] == "shifted" and report["fit"] is None and report["written"] == []
-    assert report["licences"] == [{"functions": ["tanh"], "unit": "ulp", "value": 2.0}] and report["approximations"] == []
+    assert (
+        report["licences"] == [{"functions": ["tanh"], "unit": "ulp", "value": 2.0, "called": ["tanh"]}]
+        and report["approximations"] == []
+    )
     forward, backward = report["programs"]
     assert (forward["direction"], backward["direction"]) == ("forward", "backward")
     assert forward["functions"] == [{"name": "tanh", "ulp": 1.5}]
