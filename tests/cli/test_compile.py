@@ -46,6 +46,17 @@ def test_report_in_words(lamina_cli: Any) -> None:
         assert landmark in out, landmark
 
 
+def test_what_became_of_each_licence() -> None:
+    text = """layer f { accuracy tanh, erf: 2 ulp  accuracy lgamma: abs 1e-3  accuracy rel 1e-4
+      in x[...]  out y[...] = tanh(exp(x)) * abs(x) }"""
+    lines = [line for line in lamina.compile(text).report().splitlines() if "licence for" in line]
+    assert [line[line.index("licence for") :].strip() for line in lines] == [
+        "licence for tanh, erf: 2 ulp; not used: no approximation in the library fits tanh",
+        "licence for lgamma: abs 0.001; not used: the layer calls no such function",
+        "licence for every function: rel 0.0001; not used: no approximation in the library fits exp, tanh",
+    ]
+
+
 def test_report_as_json(lamina_cli: Any, two_layers: Path) -> None:
     report = lamina_cli.json("compile", two_layers, "-l", "shifted")
     assert report["layer"] == "shifted" and report["fit"] is None and report["written"] == []
