@@ -176,11 +176,14 @@ def _pairwise(builder: Builder, primal: set[int]) -> set[int]:
         reached, weights = {number}, False
         for other in sorted(primal):
             if other > number and reached.intersection(nodes[other].operands):
+                if nodes[other].op in ("scan", "view", "scatter", "transform"):
+                    reached = set()  # a step that takes all of it: it is stored in any case
+                    break
                 if nodes[other].op == "contract":
                     weights = True
                 elif set(node.axes) <= set(nodes[other].axes):
                     reached.add(other)
-        if weights and not any(nodes[user].op == "contract" for user in users[number]):
+        if reached and weights and not any(nodes[user].op == "contract" for user in users[number]):
             found |= reached
     return found
 

@@ -11,7 +11,7 @@ from functools import cache
 
 import torch
 
-from ..ir.graph import Builder, Graph, Output
+from ..ir.graph import Builder, Graph, Node, Output
 from ..ir.interpret import interpret
 from ..ir.scalar_ops import SCALAR_OPS
 from ..lang.checked import CheckedLayer
@@ -59,20 +59,40 @@ class Reference:
 def with_noise(graph: Graph, size: float, seed: int) -> Graph:
     """The graph with every value that a machine rounds moved, relative to itself, by up to `size` up or down.
 
-    No two by the same amount: a difference of equal values must not hide what its operands' roundings would do to it.
+    No two by the same amount: a difference of equal values must not hide what its operands' roundings would do to it. For the same
+    reason what is summed or transformed moves unevenly along the axis of the sum or transform.
     """
     moves = random.Random(seed)
     builder = Builder(graph.name, graph.axes, graph.inputs)
     numbers: dict[int, int] = {}
     for number, node in enumerate(graph.nodes):
         operands = tuple(numbers[operand] for operand in node.operands)
+        if _adds_up(node) and builder.nodes[operands[0]].kind in ("real", "complex"):
+            along = node.attribute("source") if node.op == "transform" else node.attribute("over")[-1]
+            operands = (_uneven(builder, operands[0], along, size, moves.uniform(1.0, 2.0)), *operands[1:])
         copy = builder.add(node.op, operands, **dict(node.attributes))
-        rounded = node.kind in ("real", "complex") and (
-            (node.op in SCALAR_OPS and node.op not in _EXACT)
-            or node.op in ("contract", "transform")
-            or (node.op == "reduce" and node.attribute("operation") in _SUMS)
-        )
+        rounded = node.kind in ("real", "complex") and ((node.op in SCALAR_OPS and node.op not in _EXACT) or _adds_up(node))
         if rounded:
-            copy = builder.add("mul", (copy, builder.const(1.0 + moves.choice((-1.0, 1.0)) * moves.uniform(0.5, 1.0) * size)))
+            factor = builder.const(1.0 + _move(moves, size))
+            if node.kind == "complex":  # its parts are rounded apart, which turns its phase
+                factor = builder.add("complex", (factor, builder.const(_move(moves, size))))
+            copy = builder.add("mul", (copy, factor))
         numbers[number] = copy
     return builder.finish([Output(output.spec, numbers[output.node]) for output in graph.outputs], graph.level)
+
+
+def _move(moves: random.Random, size: float) -> float:
+    return moves.choice((-1.0, 1.0)) * moves.uniform(0.5, 1.0) * size
+
+
+def _adds_up(node: Node) -> bool:
+    return node.op in ("contract", "transform") or (node.op == "reduce" and node.attribute("operation") in _SUMS)
+
+
+def _uneven(builder: Builder, value: int, axis: str, size: float, frequency: float) -> int:
+    """The value moved, relative to itself, by up to `size`, otherwise at each place of the axis."""
+    if axis not in builder.nodes[value].axes:
+        return value
+    angle = builder.add("mul", (builder.const(frequency), builder.add("index", axis=axis)))
+    wave = builder.add("mul", (builder.const(size), builder.add("sin", (angle,))))
+    return builder.add("mul", (value, builder.add("add", (builder.const(1.0), wave))))
