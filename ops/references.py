@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from . import eager_attention, eager_kan, eager_normalisation, eager_pointwise, eager_rational
+from . import eager_attention, eager_convolution, eager_kan, eager_normalisation, eager_pointwise, eager_rational
 
 
 @dataclass(frozen=True)
@@ -221,6 +221,21 @@ def attending(function: Callable[..., Tensor], fused: Callable[..., Tensor]) -> 
     )
 
 
+def convolution(
+    function: Callable[..., Tensor],
+    parameters: Callable[[Mapping[str, int]], dict[str, Draw]],
+    cases: tuple[Case, ...],
+    fused: Callable[..., Tensor] | None = None,
+    **defaults: int,
+) -> Reference:
+    """A convolution of feature maps or sequences; the first case is the benchmark's, made small."""
+
+    def shapes(leading: tuple[int, ...], n: Mapping[str, int]) -> dict[str, Draw]:
+        return {"x": Draw(tuple(n[axis] for axis in ("B", "C", "L", "H", "W") if axis in n))} | parameters(n)
+
+    return Reference(function, shapes, cases[1:], cases[0], defaults, fused)
+
+
 REFERENCES: Mapping[str, Reference] = {
     "group_rational": rational(eager_rational.group_rational),
     "group_rational_a": rational(eager_rational.group_rational_a),
@@ -264,5 +279,53 @@ REFERENCES: Mapping[str, Reference] = {
         eager_kan.fourier_kan,
         lambda n: {"w": Draw((n["O"], n["I"], n["G"])), "v": Draw((n["O"], n["I"], n["G"])), "b": Draw((n["O"],))},
         G=5,
+    ),
+    "conv1d": convolution(
+        eager_convolution.conv1d,
+        lambda n: {"w": Draw((n["O"], n["C"], n["K"]), 0.5), "b": Draw((n["O"],))},
+        (
+            Case((), {"B": 16, "C": 256, "L": 1024}, {"O": 256}),
+            Case((), {"B": 2, "C": 3, "L": 5}, {"O": 4}),
+            Case((), {"B": 1, "C": 5, "L": 11}, {"O": 7, "K": 4, "S": 2}),
+            Case((), {"B": 3, "C": 4, "L": 1}, {"O": 5, "K": 5}),
+        ),
+        K=3,
+        S=1,
+    ),
+    "conv2d": convolution(
+        eager_convolution.conv2d,
+        lambda n: {"w": Draw((n["O"], n["C"], n["I"], n["J"]), 0.3), "b": Draw((n["O"],))},
+        (
+            Case((), {"B": 16, "C": 64, "H": 56, "W": 56}, {"O": 64}),
+            Case((), {"B": 2, "C": 3, "H": 4, "W": 3}, {"O": 4}),
+            Case((), {"B": 1, "C": 4, "H": 7, "W": 5}, {"O": 5, "I": 5, "J": 2, "S": 2}),
+            Case((), {"B": 3, "C": 1, "H": 1, "W": 6}, {"O": 4, "I": 1}),
+        ),
+        I=3,
+        J=3,
+        S=1,
+    ),
+    "depthwise_conv2d": convolution(
+        eager_convolution.depthwise_conv2d,
+        lambda n: {"w": Draw((n["C"], n["I"], n["J"]), 0.3), "b": Draw((n["C"],))},
+        (
+            Case((), {"B": 32, "C": 64, "H": 56, "W": 56}),
+            Case((), {"B": 2, "C": 2, "H": 3, "W": 4}, {"I": 3, "J": 3}),
+            Case((), {"B": 1, "C": 3, "H": 9, "W": 17}),
+            Case((), {"B": 2, "C": 1, "H": 1, "W": 20}, {"I": 1, "J": 12}),
+        ),
+        I=7,
+        J=7,
+    ),
+    "long_conv": convolution(
+        eager_convolution.long_conv,
+        lambda n: {"k": Draw((n["C"], n["K"]), 0.3), "d": Draw((n["C"],))},
+        (
+            Case((), {"B": 8, "C": 64, "L": 1024}, {"K": 1024}),
+            Case((), {"B": 2, "C": 2, "L": 6}, {"K": 9}),
+            Case((), {"B": 1, "C": 3, "L": 37}, {"K": 12}),
+            Case((), {"B": 3, "C": 1, "L": 1}, {"K": 1}),
+        ),
+        eager_convolution.long_conv_by_fft,
     ),
 }

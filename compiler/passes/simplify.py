@@ -382,9 +382,11 @@ def _reduce_equal(builder: Builder, value: int, operation: str, axes: tuple[str,
 
 
 def _contract(builder: Builder, operands: tuple[int, ...], over: tuple[str, ...]) -> int | None:
-    """A matrix product one of whose sides has no axis of its own any more is a sum."""
+    """A matrix product one of whose sides has no axis of its own any more is a sum, unless it is one over windows."""
     left, right = (set(builder.nodes[operand].axes) for operand in operands)
     if left - right - set(over) and right - left - set(over):
+        return None
+    if window_roles(builder, operands[0], operands[1], over) is not None:
         return None
     return builder.reduce("sum", builder.add("mul", operands), over)
 

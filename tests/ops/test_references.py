@@ -91,6 +91,37 @@ def fourier_kan(n, x, w, v, b):
     return b + sum(np.cos((k + 1) * x) @ w[:, :, k].T + np.sin((k + 1) * x) @ v[:, :, k].T for k in range(n["G"]))
 
 
+def correlated(x, w, stride):
+    """x (B, C, ..), w (O, C, ..), as many zeros on either side as half a window: sums over windows, one output at a time."""
+    window = w.shape[2:]
+    x = np.pad(x, [(0, 0), (0, 0), *((length // 2, length // 2) for length in window)])
+    outputs = [(length - taps) // stride + 1 for length, taps in zip(x.shape[2:], window, strict=True)]
+    y = np.zeros((x.shape[0], w.shape[0], *outputs))
+    for place in itertools.product(*map(range, outputs)):
+        part = (slice(None), slice(None), *(slice(at * stride, at * stride + n) for at, n in zip(place, window, strict=True)))
+        y[(slice(None), slice(None), *place)] = np.tensordot(x[part], w, (range(1, x.ndim), range(1, w.ndim)))
+    return y
+
+
+def conv1d(n, x, w, b):
+    return correlated(x, w, n["S"]) + b[:, None]
+
+
+def conv2d(n, x, w, b):
+    return correlated(x, w, n["S"]) + b[:, None, None]
+
+
+def depthwise_conv2d(n, x, w, b):
+    return np.concatenate([correlated(x[:, [c]], w[[c], None], 1) + b[c] for c in range(n["C"])], 1)
+
+
+def long_conv(n, x, k, d):
+    y = np.empty_like(x)
+    for sample, c in itertools.product(range(n["B"]), range(n["C"])):
+        y[sample, c] = np.convolve(x[sample, c], k[c])[: n["L"]] + d[c] * x[sample, c]
+    return y
+
+
 CLOSED_FORMS = {
     "group_rational": grouped("B"),
     "group_rational_a": grouped("A"),
@@ -124,6 +155,10 @@ CLOSED_FORMS = {
     "spline_kan": spline_kan,
     "rbf_kan": rbf_kan,
     "fourier_kan": fourier_kan,
+    "conv1d": conv1d,
+    "conv2d": conv2d,
+    "depthwise_conv2d": depthwise_conv2d,
+    "long_conv": long_conv,
 }
 
 
