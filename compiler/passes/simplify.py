@@ -15,6 +15,7 @@ import numpy
 from ..ir.graph import Builder, entry_length, whole_index
 from ..ir.scalar_ops import ORDERED_POLYNOMIALS, SCALAR_OPS
 from .substitute import is_part_of_transform, push_slice
+from .windows import window_roles
 
 _COMMUTATIVE = ("add", "mul", "min", "max", "eq", "ne", "and", "or")
 
