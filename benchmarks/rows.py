@@ -206,6 +206,28 @@ def causal_attention_training(quick: bool) -> Row:
     return attention_training(1, quick)
 
 
+def convolution_training(name: str, entry: str, quick: bool, goals: Mapping[str, float], **sizes: int) -> Row:
+    case = REFERENCES[entry].benchmark
+    if sizes:
+        case = replace(case, sizes={**case.sizes, **sizes})
+    return training(name, entry, smaller(case, quick), ("lamina", "torch.compile", "eager"), quick, goals)
+
+
+@benchmark(**HUGE_PAGES)
+def depthwise_7x7_training(quick: bool) -> Row:
+    return convolution_training("depthwise_7x7_training", "depthwise_conv2d", quick, {"eager": 2.0})
+
+
+@benchmark(**HUGE_PAGES)
+def depthwise_31x31_training(quick: bool) -> Row:
+    return convolution_training("depthwise_31x31_training", "depthwise_conv2d", quick, {"eager": 2.0}, I=31, J=31)
+
+
+@benchmark(**HUGE_PAGES)
+def dense_3x3_training(quick: bool) -> Row:
+    return convolution_training("dense_3x3_training", "conv2d", quick, {"eager": 1 / 1.5})
+
+
 def alternating_children(commands: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]], repeats: int) -> dict[str, list[float]]:
     """Seconds reported by child processes, each command in turn; {fresh} in its environment is an empty folder each round."""
     samples: dict[str, list[float]] = {name: [] for name in commands}

@@ -296,7 +296,7 @@ REFERENCES: Mapping[str, Reference] = {
         eager_convolution.conv2d,
         lambda n: {"w": Draw((n["O"], n["C"], n["I"], n["J"]), 0.3), "b": Draw((n["O"],))},
         (
-            Case((), {"B": 16, "C": 64, "H": 56, "W": 56}, {"O": 64}),
+            Case((), {"B": 8, "C": 64, "H": 56, "W": 56}, {"O": 64}),
             Case((), {"B": 2, "C": 3, "H": 4, "W": 3}, {"O": 4}),
             Case((), {"B": 1, "C": 4, "H": 7, "W": 5}, {"O": 5, "I": 5, "J": 2, "S": 2}),
             Case((), {"B": 3, "C": 1, "H": 1, "W": 6}, {"O": 4, "I": 1}),
@@ -309,7 +309,7 @@ REFERENCES: Mapping[str, Reference] = {
         eager_convolution.depthwise_conv2d,
         lambda n: {"w": Draw((n["C"], n["I"], n["J"]), 0.3), "b": Draw((n["C"],))},
         (
-            Case((), {"B": 32, "C": 64, "H": 56, "W": 56}),
+            Case((), {"B": 8, "C": 64, "H": 56, "W": 56}),
             Case((), {"B": 2, "C": 2, "H": 3, "W": 4}, {"I": 3, "J": 3}),
             Case((), {"B": 1, "C": 3, "H": 9, "W": 17}),
             Case((), {"B": 2, "C": 1, "H": 1, "W": 20}, {"I": 1, "J": 12}),
