@@ -60,16 +60,15 @@ def with_noise(graph: Graph, size: float, seed: int) -> Graph:
     """The graph with every value that a machine rounds moved, relative to itself, by up to `size` up or down.
 
     No two by the same amount: a difference of equal values must not hide what its operands' roundings would do to it. For the same
-    reason what is summed or transformed moves unevenly along the axis of the sum or transform.
+    reason what is transformed moves unevenly along the axis of the transform.
     """
     moves = random.Random(seed)
     builder = Builder(graph.name, graph.axes, graph.inputs)
     numbers: dict[int, int] = {}
     for number, node in enumerate(graph.nodes):
         operands = tuple(numbers[operand] for operand in node.operands)
-        if _adds_up(node) and builder.nodes[operands[0]].kind in ("real", "complex"):
-            along = node.attribute("source") if node.op == "transform" else node.attribute("over")[-1]
-            operands = (_uneven(builder, operands[0], along, size, moves.uniform(1.0, 2.0)), *operands[1:])
+        if node.op == "transform":
+            operands = (_uneven(builder, operands[0], node.attribute("source"), size, moves.uniform(1.0, 2.0)),)
         copy = builder.add(node.op, operands, **dict(node.attributes))
         rounded = node.kind in ("real", "complex") and ((node.op in SCALAR_OPS and node.op not in _EXACT) or _adds_up(node))
         if rounded:
