@@ -200,8 +200,11 @@ def _affine_operation(node: syntax.Binary, checker: ExpressionChecker) -> Affine
             return {}, (lengths.divide if node.operator == "div" else lengths.power)(left[1], right[1])
     except ArithmeticProblem as problem:
         raise checker.reporter.error("LAM306", f"this arithmetic has no result: {problem}", node.span) from None
+    split = "split the axis in the declaration instead: `x[P*Q]`, and use `P`"
+    if isinstance(node.left, syntax.AxisName):
+        split = f"`{node.left.name}` is the running index here, its length is `len({node.left.name})`; to divide an index, {split}"
     hints = {
-        "div": "split the axis in the declaration instead: `x[P*Q]`, and use `P`",
+        "div": split,
         "mul": "inside brackets an axis name is the index; `len(AXIS)` is its length",
         "pow": None,
     }
