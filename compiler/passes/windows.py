@@ -68,11 +68,14 @@ def _column(builder: Builder, indices: list[Affine], own: list[str], shared: lis
     """The longest axis along which the data's elements lie side by side, and whether it is one of the result's."""
     if not indices:
         return None
+    # a window is a parameter's: of unknown lengths, the others are longer
+    trained = {axis for spec in builder.inputs.values() if spec.role == "param" for entry in spec.entries for axis in entry.axes}
     elsewhere = {axis for index in indices[:-1] for axis in index.axes}
-    found: list[tuple[int, bool, str]] = []
+    found: list[tuple[tuple[bool, int], bool, str]] = []
     for axis, coefficient in indices[-1].terms:
         if coefficient == 1 and axis not in elsewhere and axis in (*own, *shared):
-            found.append((nominal_length(builder.lengths[axis]), axis in own, axis))
+            length = builder.lengths[axis]
+            found.append(((length.is_Integer or axis not in trained, nominal_length(length)), axis in own, axis))
     if not found:
         return None
     longest = max(length for length, _, _ in found)

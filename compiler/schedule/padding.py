@@ -32,7 +32,8 @@ def padded_operands(copied: frozenset[str]) -> Callable[[Builder, Node, tuple[in
         first, second = operands
         product = worth_a_product(builder, first, second, over)
         strict = not product and window_roles(builder, first, second, over) is not None
-        padded = tuple(_padded(builder, operand, copied if strict else frozenset()) for operand in operands)
+        # the data of a sum over windows; its weights are laid out where they are placed
+        padded = (_padded(builder, first, copied if strict else frozenset()), _padded(builder, second, frozenset()))
         if padded == operands:
             return None
         return builder.add(node.op, padded, label=node.name, span=node.span, **dict(node.attributes))
@@ -75,7 +76,8 @@ def _padded(builder: Builder, number: int, copied: frozenset[str]) -> int:
     listed = [axis for entry in kept for axis in entry.axes]
     if len(set(listed)) < len(listed) or not listed:
         return number
-    value = builder.add("read", node.operands, indices=tuple(inner), boundary=boundary)
+    # a copy of what is in range is read through zero, too: a read of a plain read would be one read again
+    value = builder.add("read", node.operands, indices=tuple(inner), boundary=boundary or "zero")
     view = builder.add("view", (value,), entries=tuple(kept))
     return builder.add("read", (view,), label=node.name, span=node.span, indices=tuple(outer), boundary=None)
 

@@ -132,6 +132,14 @@ DEPTHWISE = {
         orders=1,
         strided={"x": "transposed"},
     ),
+    "strided layout, in range": Case(
+        """layer depthwise { in x[B, C, H, W] param w[C, I, J] = 1 axis P = H - I + 1 axis Q = W - J + 1
+             out y[B, C, P, Q] = sum[I, J](w * x[B, C, P + I, Q + J]) }""",
+        {"x": (2, 3, 9, 23), "w": (3, 3, 5)},
+        orders=1,
+        dtypes=("f64", "f32", "bf16"),
+        strided={"x": "transposed"},
+    ),
     "nothing in it": Case(
         """layer depthwise { in x[B, C, H, W] param w[C, I, J] = 1
              out y[B, C, H, W] = sum[I, J](w * zero(x)[B, C, H + I - 1, W + J - 1]) }""",
