@@ -8,34 +8,23 @@ it and no such output keeps all its bits, to a temporary besides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from ..ir.graph import Builder
 from ..ir.scans import FreeValues
 from .grouping import Grouping
 from .scans import members, stored_before
-from .steps import Buffer, Place, ScanStep, Store
-
-STORED_KINDS = {"real": "compute", "int": "i64", "bool": "bool"}
+from .steps import ScanStep, Store
+from .storage import STORED_KINDS, Storage
 
 
 class ScanSteps:
-    """`temporary`: a new buffer (name, axes, dtype) -> place; `unstacked`: (value, place, axes) -> the stores that fill it."""
+    """Places and steps of recurrences; `storage.leaves` learns where values are."""
 
-    def __init__(
-        self,
-        builder: Builder,
-        buffers: dict[str, Buffer],
-        grouping: Grouping,
-        temporary: Callable[[str, tuple[str, ...], str], Place],
-        unstacked: Callable[[int, Place, tuple[str, ...]], list[Store]],
-    ) -> None:
-        self.builder = builder
-        self.free = FreeValues(builder.nodes)
-        self.buffers = buffers
+    def __init__(self, storage: Storage, grouping: Grouping) -> None:
+        self.builder = storage.builder
+        self.free = FreeValues(storage.builder.nodes)
+        self.storage = storage
         self.grouping = grouping
-        self.temporary = temporary
-        self.unstacked = unstacked
         self.stores: list[Store] = []
         self._count = 0
 
@@ -46,19 +35,19 @@ class ScanSteps:
             node = self.builder.nodes[number]
             last = self._last_only(number, cone, stores)
             if last is not None:
-                place = self.temporary(node.name or "last", self.builder.nodes[last].axes, STORED_KINDS[node.kind])
-                self.grouping.leaves[last] = place
+                place = self.storage.temporary(node.name or "last", self.builder.nodes[last].axes, STORED_KINDS[node.kind])
+                self.storage.leaves[last] = place
                 self.stores.append(Store(number, place, self.builder.nodes[last].axes))
                 continue
             own = [store for store in stores if store.node == number and set(store.axes) == set(node.axes)]
             self.stores.extend(own)
             kind = STORED_KINDS[node.kind]
-            full = [store.place for store in own if self.buffers[store.place.buffer].dtype == kind]
+            full = [store.place for store in own if self.storage.buffers[store.place.buffer].dtype == kind]
             if full:
-                self.grouping.leaves[number] = full[0]
+                self.storage.leaves[number] = full[0]
             elif number in used or len(own) < sum(store.node == number for store in stores):
-                place = self.temporary(node.name or "running", node.axes, kind)
-                self.grouping.leaves[number] = place
+                place = self.storage.temporary(node.name or "running", node.axes, kind)
+                self.storage.leaves[number] = place
                 self.stores.append(Store(number, place, node.axes))
         return [store for store in stores if store not in self.stores]
 
@@ -81,11 +70,11 @@ class ScanSteps:
         if not group or scan != group[0]:
             return [], []
         stores: list[Store] = []
-        for number in stored_before(self.builder, self.grouping.leaves, self.free, scan):
+        for number in stored_before(self.builder, self.storage.leaves, self.free, scan):
             if not self.grouping.is_promised(number):
                 node = self.builder.nodes[number]
-                place = self.temporary(node.name or node.op, node.axes, STORED_KINDS[node.kind])
-                stores.extend(self.unstacked(number, place, node.axes))
+                place = self.storage.temporary(node.name or node.op, node.axes, STORED_KINDS[node.kind])
+                stores.extend(self.storage.unstacked(number, place, node.axes))
                 self.grouping.promise(number, place)
         self._count += 1
         own = tuple(dict.fromkeys(store for store in self.stores if store.node in group))

@@ -7,31 +7,24 @@ is two arrays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
-from ..ir.graph import Builder
 from .grouping import Grouping
 from .nest import leaf_place
 from .products import stored_order
 from .scatters import lies_densely
-from .steps import Buffer, Place, Store, TransformStep
-
-_Temporary = Callable[[str, tuple[str, ...]], Place]
-_Unstacked = Callable[[int, Place, tuple[str, ...]], list[Store]]
+from .steps import Place, Store, TransformStep
+from .storage import Storage
 
 
 class TransformSteps:
-    """Places and steps of transforms; `grouping.leaves` learns where results are."""
+    """Places and steps of transforms; `storage.leaves` learns where results are."""
 
-    def __init__(
-        self, builder: Builder, buffers: Mapping[str, Buffer], grouping: Grouping, temporary: _Temporary, unstacked: _Unstacked
-    ) -> None:
-        self.builder = builder
-        self.buffers = buffers
-        self.leaves = grouping.leaves
+    def __init__(self, storage: Storage, grouping: Grouping) -> None:
+        self.builder = storage.builder
+        self.storage = storage
+        self.leaves = storage.leaves
         self.grouping = grouping
-        self.temporary = temporary
-        self.unstacked = unstacked
         self.orders: dict[int, tuple[str, ...]] = {}  # of a result's axes
         self.results: dict[int, tuple[Place, ...]] = {}
 
@@ -48,14 +41,14 @@ class TransformSteps:
                 if place is not None:
                     direct.add(value)
                 stem = "_".join(word for word in (node.name or str(node.attribute("function")), part) if word)
-                places.append(place or self.temporary(stem, order))
+                places.append(place or self.storage.temporary(stem, order))
             self.results[number] = tuple(places)
             self.leaves.update(zip(values, places, strict=True))
         return direct
 
     def _holds(self, place: Place, order: tuple[str, ...]) -> bool:
         """Whether a place is a dense array of this order of axes."""
-        return lies_densely(place, order, self.buffers[place.buffer], self.builder.lengths)
+        return lies_densely(place, order, self.storage.buffers[place.buffer], self.builder.lengths)
 
     def _results(self, number: int) -> tuple[int, ...]:
         """The real values that a transform gives: itself, or its parts."""
@@ -120,8 +113,8 @@ class TransformSteps:
         place = leaf_place(self.builder.nodes, self.leaves, value) if readable else None
         if place is not None and self._holds(place, axes):
             return place
-        place = self.temporary(self.builder.nodes[value].name or f"{stem}_operand", axes)
-        stores.extend(self.unstacked(value, place, axes))
+        place = self.storage.temporary(self.builder.nodes[value].name or f"{stem}_operand", axes)
+        stores.extend(self.storage.unstacked(value, place, axes))
         if value not in self.leaves and set(axes) == set(self.builder.nodes[value].axes):
             self.grouping.promise(value, place)
         return place
