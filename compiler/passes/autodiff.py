@@ -265,7 +265,8 @@ class _Reverse:
         view = b.add("view", (spread(b, cotangent, node.axes),), entries=node.attribute("entries"))
         indices = tuple(numbers[operand] for operand in node.operands[1:])
         share = b.add("read", (view, *indices), indices=node.attribute("indices"), boundary=node.attribute("boundary"))
-        self._contribute(node.operands[0], share)
+        # a value that lacks an axis summed over went to a position at each of its indices
+        self._contribute(node.operands[0], self._sum_to(share, node.attribute("over"), self._axes(node.operands[0])))
 
     def _sum_to(self, value: int, given: Sequence[str], kept: Sequence[str]) -> int:
         """Sum over the axes of `given` that are not in `kept`; an axis the value lacks counts its length."""

@@ -20,9 +20,9 @@ FIRST_SEED = 20260
 UNITS, UNIT = 10, 20  # layers built together: what a build costs is mostly the runtime they share
 REFUSALS_ALLOWED = True  # False once the target compiles the whole language
 # Known defects: a regression in the list that passes fails the test, so that it is taken off.
-PENDING = {"strided_reflected_reads_summed", "reads_of_a_read_let_twice_differentiated", "stack_within_a_kernel"}
+PENDING = {"stack_within_a_kernel"}
 # Seeds of the ordinary run that these defects, and the last one's like, make fail: to be taken off with them.
-KNOWN_TO_FAIL = {20288, 20317, 20326, 20332}
+KNOWN_TO_FAIL = {20332}
 REGRESSIONS = [
     pytest.param(path, id=path.stem, marks=[pytest.mark.xfail(strict=True)] if path.stem in PENDING else [])
     for path in sorted((Path(__file__).parent / "regressions").glob("*.lam"))
