@@ -85,13 +85,21 @@ def _rebuild(builder: Builder, number: int, replacements: Replacements, memo: di
             )
     elif node.op in ("stack", "slice"):
         return _rebuild_position(builder, number, replacements, memo)
-    elif node.op in ("scan", "scatter") and not FreeValues(builder.nodes).of(number):
+    elif _computed_whole(builder, number) and not FreeValues(builder.nodes).of(number):
         return _read_at(builder, number, replacements)
     elif node.op in ("view", "scatter", "transform", "scan", "carried"):
         raise NotImplementedError(f"a {node.op} cannot be read at another index yet")
     operands = tuple(substitute(builder, operand, replacements, memo) for operand in node.operands)
     label = node.name if node.op not in ("reduce", "contract") else None
     return builder.add(node.op, operands, label=label, span=node.span, **attributes)
+
+
+def _computed_whole(builder: Builder, number: int) -> bool:
+    """Whether a value comes from a step that computes it at all its points: a part of a complex transform does, too."""
+    node = builder.nodes[number]
+    if node.op in ("re", "im"):
+        node = builder.nodes[node.operands[0]]
+    return node.op in ("scan", "scatter", "transform")
 
 
 def _read_at(builder: Builder, number: int, replacements: Replacements) -> int:
@@ -119,7 +127,9 @@ def _rebuild_position(builder: Builder, number: int, replacements: Replacements,
         target = index.terms[0][0]
         if not any(target in builder.nodes[operand].axes for operand in operands):
             return builder.add("stack", operands, axis=target)
-    raise NotImplementedError("values unrolled along an axis cannot be read at a shifted index yet")
+    if FreeValues(builder.nodes).of(number):
+        raise NotImplementedError("values unrolled along an axis cannot be read at a shifted index within a scan yet")
+    return _read_at(builder, number, replacements)
 
 
 def spread(builder: Builder, value: int, axes: Iterable[str]) -> int:
@@ -153,6 +163,23 @@ def copy_into(builder: Builder, graph: Graph, hook: Any = None) -> dict[int, int
             builder.label(new, node.name, node.span)
         numbers[old] = new
     return numbers
+
+
+def stacked_axes(builder: Builder, number: int) -> tuple[str, ...]:
+    """The axes along which a value's scalar definition holds stacks, in the order met."""
+    found: dict[str, None] = {}
+    pending, seen = [number], set()
+    while pending:
+        current = pending.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        node = builder.nodes[current]
+        if node.op == "stack":
+            found.setdefault(node.attribute("axis"))
+        if node.op not in ("contract", "scan", "transform", "input", "read", "view", "scatter"):
+            pending.extend(node.operands)
+    return tuple(axis for axis in found if axis in builder.nodes[number].axes)
 
 
 def push_slice(

@@ -19,7 +19,7 @@ from ..ir.scalar_ops import ORDERED_POLYNOMIALS
 from ..ir.scans import FreeValues
 from .contractions import as_contraction
 from .recognize import add_terms
-from .substitute import constant_index, copy_into, push_slice, substitute
+from .substitute import constant_index, copy_into, push_slice, stacked_axes, substitute
 
 LONGEST_UNROLLED = 32
 LONGEST_UNROLLED_POLYNOMIAL_ORDER = 256
@@ -66,12 +66,14 @@ def _reduction(builder: Builder, body: int, operation: str, over: tuple[str, ...
 
 def _written_out(builder: Builder, body: int, operation: str, over: tuple[str, ...], context: _Context) -> int:
     """The reduction term by term along an index of its own that is short, else as it is."""
-    for axis in over:
+    stacked = stacked_axes(builder, body)
+    for axis in (*(each for each in over if each in stacked), *(each for each in over if each not in stacked)):
         length = builder.lengths[axis]
-        if not length.is_Integer or axis in context.stored:
+        if not length.is_Integer or (axis in context.stored and axis not in stacked):
             continue
         limit = LONGEST_UNROLLED_POLYNOMIAL_ORDER if _has_order(builder, body, axis) else LONGEST_UNROLLED
-        if not 0 < int(length) <= limit or len(builder.nodes) > MOST_UNROLLED_NODES:
+        # a kernel has no index along which values are written out already
+        if axis not in stacked and (not 0 < int(length) <= limit or len(builder.nodes) > MOST_UNROLLED_NODES):
             continue
         rest = tuple(other for other in over if other != axis)
         terms = [substitute(builder, body, {axis: constant_index(k)}) for k in range(int(length))]

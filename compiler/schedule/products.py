@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ..ir.graph import Builder, whole_index
 from ..lang.checked import Entry
+from ..passes.substitute import stacked_axes
 from .steps import Buffer, Place
 
 SHORT_AXIS = 64  # computing an operand, a known axis this short goes before the long ones of its group: loops run along a long one
@@ -24,23 +25,6 @@ class ProductAxes:
     m: tuple[str, ...]
     n: tuple[str, ...]
     k: tuple[str, ...]
-
-
-def stacked_axes(builder: Builder, number: int) -> tuple[str, ...]:
-    """The axes along which a value's scalar definition holds stacks, in the order met."""
-    found: dict[str, None] = {}
-    pending, seen = [number], set()
-    while pending:
-        current = pending.pop()
-        if current in seen:
-            continue
-        seen.add(current)
-        node = builder.nodes[current]
-        if node.op == "stack":
-            found.setdefault(node.attribute("axis"))
-        if node.op not in ("contract", "scan", "transform", "input", "read"):
-            pending.extend(node.operands)
-    return tuple(axis for axis in found if axis in builder.nodes[number].axes)
 
 
 def stored_order(builder: Builder, number: int) -> tuple[str, ...] | None:

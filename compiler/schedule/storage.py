@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from ..ir.graph import Affine, Builder
 from ..lang.checked import Length
-from ..passes.substitute import constant_index, push_slice, renamed_axis
-from .products import stacked_axes
+from ..passes.substitute import constant_index, push_slice, renamed_axis, stacked_axes
 from .steps import Buffer, Place, Store
 
 STORED_KINDS = {"real": "compute", "int": "i64", "bool": "bool"}
