@@ -169,8 +169,10 @@ def _bounds(graph: Graph, node: Node, operands: list[Bounds], argument: str, pie
     if node.op in ("max", "min"):
         pick = numpy.maximum if node.op == "max" else numpy.minimum
         return pick(operands[0][0], operands[1][0]), pick(operands[0][1], operands[1][1])
+    if node.op in _CONDITIONS:
+        return _CONDITIONS[node.op](*operands)
     if node.op == "select":
-        return numpy.minimum(operands[1][0], operands[2][0]), numpy.maximum(operands[1][1], operands[2][1])
+        return _choice(*operands)
     if node.op == "pow":
         exponent = graph.nodes[node.operands[1]]
         whole = exponent.op == "const" and float(exponent.attribute("value")).is_integer() and exponent.attribute("value") >= 0
@@ -180,6 +182,34 @@ def _bounds(graph: Graph, node: Node, operands: list[Bounds], argument: str, pie
         below, above = _outward(function(operands[0][0]), function(operands[0][1]), _ULPS)
         return numpy.maximum(below, smallest), numpy.minimum(above, largest)
     return _RANGES.get(node.op, _ANYTHING)
+
+
+def _choice(condition: Bounds, first: Bounds, second: Bounds) -> Bounds:
+    """One of two values: where the condition is certain, the one it takes."""
+    surely, never = condition[0] >= 1, condition[1] <= 0
+    below = numpy.where(surely, first[0], numpy.where(never, second[0], numpy.minimum(first[0], second[0])))
+    above = numpy.where(surely, first[1], numpy.where(never, second[1], numpy.maximum(first[1], second[1])))
+    return below, above
+
+
+def _less(x: Bounds, y: Bounds) -> Bounds:
+    return numpy.where(x[1] < y[0], 1.0, 0.0), numpy.where(x[0] >= y[1], 0.0, 1.0)
+
+
+def _at_most(x: Bounds, y: Bounds) -> Bounds:
+    return numpy.where(x[1] <= y[0], 1.0, 0.0), numpy.where(x[0] > y[1], 0.0, 1.0)
+
+
+# truth as a number: (1, 1) is certain, (0, 0) impossible, (0, 1) open
+_CONDITIONS: Mapping[str, Callable[..., Bounds]] = {
+    "lt": _less,
+    "gt": lambda x, y: _less(y, x),
+    "le": _at_most,
+    "ge": lambda x, y: _at_most(y, x),
+    "not": lambda x: (1 - x[1], 1 - x[0]),
+    "and": lambda x, y: (numpy.minimum(x[0], y[0]), numpy.minimum(x[1], y[1])),
+    "or": lambda x, y: (numpy.maximum(x[0], y[0]), numpy.maximum(x[1], y[1])),
+}
 
 
 def _points(graph: Graph, length: Length) -> int:

@@ -59,12 +59,14 @@ def merged_loops(
     levels = [set(nodes[n].axes) for n in nest.cone if nodes[n].op != "input"]
     groups: list[list[str]] = []
     for axis in axes:
-        previous = groups[-1][-1] if groups else None
+        group = groups[-1] if groups else []
+        # an axis of length 1 joins any other, but the one before it in the group must walk as one with what follows
+        previous = next((other for other in reversed(group) if lengths[other] != 1), None)
         if (
-            previous is not None
-            and all((previous in over) == (axis in over) for over in overs)
+            group
+            and all((group[-1] in over) == (axis in over) for over in overs)
             and (
-                lengths[previous] == 1
+                previous is None
                 or (
                     not {previous, axis} & indexed
                     and all((previous in level) == (axis in level) for level in levels)

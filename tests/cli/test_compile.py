@@ -19,7 +19,7 @@ TWO_LAYERS = """
 layer double { in x[..., C]  out y[..., C] = 2 * x }
 layer shifted { in x[..., C]  param s[C] = 0  accuracy tanh: 2 ulp  out y[..., C] = tanh(x + s) }
 """
-UNLOWERED = "layer spectrum { in x[B, L]  axis F = L/2 + 1  out y[B, F] = re(rfft[L -> F](x)) }"
+UNLOWERED = "layer spectrum { in x[L, D]  in s[D]  out y[L, D] = scan[L](h = s : re(fft[D -> D](h)) + x) }"
 
 
 @pytest.fixture
