@@ -13,7 +13,7 @@ from typing import Any
 
 import sympy
 
-from ..ir.graph import Affine, Builder, GatherSlot, Graph
+from ..ir.graph import Affine, Builder, GatherSlot, Graph, whole_index
 from ..ir.scalar_ops import SCALAR_OPS
 from ..ir.scans import FreeValues
 from ..lang.checked import Entry
@@ -71,6 +71,11 @@ def _rebuild(builder: Builder, number: int, replacements: Replacements, memo: di
             index if isinstance(index, GatherSlot) else index.substitute(replacements) for index in attributes["indices"]
         )
         operands = (node.operands[0], *(substitute(builder, operand, replacements, memo) for operand in node.operands[1:]))
+        source = builder.nodes[node.operands[0]]
+        if source.op == "view" and source.axes == builder.nodes[source.operands[0]].axes:
+            whole = tuple(whole_index(entry, builder.lengths) for entry in source.attribute("entries"))
+            if attributes["indices"] == whole:
+                return source.operands[0]  # zero(r)[L + k - 1] at k = 1 is r itself
         return builder.add("read", operands, label=node.name, span=node.span, **attributes)
     if node.op in ("reduce", "contract"):
         targets = {axis for index in replacements.values() for axis in index.axes}

@@ -1,8 +1,8 @@
 """Recognising sums, and writing out those over short indices.
 
 Before: reductions as written. After: a sum of products over two groups of axes is a `contract`; any other reduction over an index
-of short
-known length is written out term by term, polynomials in Horner's form; what a contraction's operand computes from an index of its
+of short known length is written out term by term, polynomials in Horner's form, but for extrema, which are written out last
+(`write_out_extrema`), when nothing is differentiated any more; what a contraction's operand computes from an index of its
 own (`chebyshev(d, t)`, `x^d`) becomes a `stack` of its values at each position.
 Why it is legal: a finite reduction is its terms; a stack holds exactly the values that its body takes along the axis.
 """
@@ -50,6 +50,27 @@ def recognize_and_unroll(graph: Graph, builder: Builder) -> Graph:
     return builder.finish((Output(out.spec, numbers[out.node]) for out in graph.outputs), "math")
 
 
+def write_out_extrema(graph: Graph, builder: Builder, of_reads_only: bool) -> Graph:
+    """Before: max and min as reductions. After: those over short indices of their own are chains of binary extrema.
+
+    Why it is legal: the largest of some values is the same number in any order, and nothing is differentiated afterwards, so that
+    who shares a tie no longer matters. `of_reads_only`: of values that are read alone, which equal the extremum wherever they are
+    read again; computed ones that are compared with it must be known as its points (see ties.py).
+    """
+    stored = frozenset(axis for spec in graph.inputs for entry in spec.entries for axis in entry.axes)
+    context = _Context(stored, FreeValues(builder.nodes))
+
+    def hook(b: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
+        if node.op != "reduce" or node.attribute("operation") not in ("max", "min"):
+            return None
+        if (of_reads_only and b.nodes[operands[0]].op != "read") or context.free.of(operands[0]):
+            return None
+        return _term_by_term(b, operands[0], node.attribute("operation"), node.attribute("over"), context)
+
+    numbers = copy_into(builder, graph, hook)
+    return builder.finish((Output(out.spec, numbers[out.node]) for out in graph.outputs), graph.level)
+
+
 def _reduction(builder: Builder, body: int, operation: str, over: tuple[str, ...], context: _Context) -> int:
     if context.free.of(body):
         # within a step of a scan: no product of matrices, and a running value has no value at a point
@@ -65,7 +86,16 @@ def _reduction(builder: Builder, body: int, operation: str, over: tuple[str, ...
 
 
 def _written_out(builder: Builder, body: int, operation: str, over: tuple[str, ...], context: _Context) -> int:
-    """The reduction term by term along an index of its own that is short, else as it is."""
+    """The reduction term by term along an index of its own that is short, else as it is.
+
+    An extremum keeps its reduction: points that tie share its gradient equally, which a chain of binary extrema does not do.
+    """
+    if operation in ("max", "min"):
+        return builder.reduce(operation, _orders_chosen(builder, body, over, context), over)
+    return _term_by_term(builder, body, operation, over, context)
+
+
+def _term_by_term(builder: Builder, body: int, operation: str, over: tuple[str, ...], context: _Context) -> int:
     stacked = stacked_axes(builder, body)
     for axis in (*(each for each in over if each in stacked), *(each for each in over if each not in stacked)):
         length = builder.lengths[axis]
@@ -84,7 +114,10 @@ def _written_out(builder: Builder, body: int, operation: str, over: tuple[str, .
 def _rest(builder: Builder, term: int, operation: str, over: tuple[str, ...], context: _Context) -> int:
     """The term reduced over the remaining axes; along an axis it does not vary on, a sum is a multiple and a product a power."""
     present = tuple(axis for axis in over if axis in builder.nodes[term].axes)
-    value = _reduction(builder, term, operation, present, context) if present else term
+    value = term
+    if present:
+        extremum = operation in ("max", "min")
+        value = (_term_by_term if extremum else _reduction)(builder, term, operation, present, context)
     for axis in over:
         if axis not in present and operation in ("sum", "prod"):
             count = builder.add("length", length=builder.lengths[axis])
@@ -100,6 +133,22 @@ def _combine(builder: Builder, operation: str, values: list[int]) -> int:
     for value in values[1:]:
         result = builder.add(op, (result, value))
     return result
+
+
+def _orders_chosen(builder: Builder, body: int, over: tuple[str, ...], context: _Context) -> int:
+    """The body, as a choice between its values along axes that the order of a polynomial varies on, or that values are
+    written out along already."""
+    stacked = stacked_axes(builder, body)
+    for axis in over:
+        length = builder.lengths[axis]
+        ordered = axis not in context.stored and length.is_Integer and 0 < int(length) <= LONGEST_UNROLLED_POLYNOMIAL_ORDER
+        if axis in stacked or (ordered and _has_order(builder, body, axis)):
+            values = [substitute(builder, body, {axis: constant_index(k)}) for k in range(int(length))]
+            position = builder.add("index", axis=axis)
+            body = values[-1]
+            for k in reversed(range(len(values) - 1)):
+                body = builder.add("select", (builder.add("eq", (position, builder.const(k))), values[k], body))
+    return body
 
 
 def _depends(builder: Builder, number: int, axis: str, found: Any) -> bool:

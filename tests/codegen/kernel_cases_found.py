@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy
-from kernel_harness import Case, booleans, integers
+from kernel_harness import Case, booleans, chosen, integers
 
 # The gradient of a maximum goes where a value computed again equals it, to the last bit.
 EXTREMA = {
@@ -14,6 +14,33 @@ EXTREMA = {
         growth=4096,
     )
     for axis in ("B", "C")
+}
+# Three points that tie get a third of the gradient each, along an index of the reduction's own too; one that is NaN gets it all.
+TIED = chosen(-1.0, 0.0, 0.0, 1.0)
+EXTREMA |= {
+    "ties in windows": Case(
+        """layer pooled { in x[B, L] axis P = L - 2
+             out y[B, P] = max[k < 3](x[B, P + k]) out z[B, P] = min[k < 3](x[B, P + k]) }""",
+        {"x": (3, 9)},
+        {"x": TIED},
+    ),
+    "ties of a computed value in windows": Case(
+        """layer pooled { in x[B, H, W] let r[B, H, W] = relu(x)
+             out y[B, H, W] = max[i < 2, j < 2](zero(r)[B, H + i - 1, W + j - 1]) }""",
+        {"x": (2, 7, 8)},
+        {"x": TIED},
+    ),
+    "ties at each step of an iteration": Case(
+        "layer pooled { in x[B, D] out y[B] = iterate[3](s = 1 : 0.5*s + max[k < 3](x[B, k] * s)) }", {"x": (3, 4)}, {"x": TIED}
+    ),
+    "an extremum over the order of a polynomial": Case(
+        "layer pooled { in x[B, L] out y[B, L] = max[k < 3](chebyshev(k, x)) }", {"x": (3, 9)}, derived_from_math=True
+    ),
+    "nan in windows": Case(
+        "layer pooled { in x[B, L] out y[B, L] = max[k < 3](clamp(x)[B, 2*L + k - 1]) }",
+        {"x": (3, 9)},
+        {"x": chosen(float("nan"), float("inf"), 1.0, 2.0)},
+    ),
 }
 EXTREMA |= {
     "maximum of a matrix product": Case(
