@@ -1,5 +1,5 @@
-"""From a schedule to C++ source."""
+"""From a schedule to source: what all targets share (accesses, loops, names, lengths), and a folder for each target."""
 
-from .program import generate
+from .cpp.program import generate
 
 __all__ = ["generate"]

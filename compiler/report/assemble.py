@@ -144,7 +144,7 @@ def _licensed(graph: Graph, licence: Accuracy) -> tuple[str, ...]:
 
 def _functions(graph: Graph, compute: str) -> tuple[Function, ...]:
     """The functions called that are not exact, by name."""
-    from ..codegen.accuracy import ACCURACY
+    from ..codegen.cpp.accuracy import ACCURACY
 
     called = {node.op for node in graph.nodes} & set(ACCURACY)
     return tuple(Function(name, ACCURACY[name][compute]) for name in sorted(called) if ACCURACY[name][compute] > 0)

@@ -18,7 +18,7 @@ from lamina.runtime import cache
 TEXT = """layer scaled(K = 3) { in x[..., C] param w[C, K] = normal(0.1) require C > 0, "no channels"
   out y[..., C] = sin(x) * sum[k < K](w[C, k] * x^k) }"""
 # What compiling any layer imports; networkx only where there is a choice of what to save.
-COMPILER = ("lark", "jinja2", "lamina.ir.graph", "lamina.lang.check", "lamina.passes.simplify", "lamina.codegen.program")
+COMPILER = ("lark", "jinja2", "lamina.ir.graph", "lamina.lang.check", "lamina.passes.simplify", "lamina.codegen.cpp.program")
 NOT_LOADED = (*COMPILER, "networkx")
 
 

@@ -19,7 +19,7 @@ import numpy
 import torch
 from lamina import pipeline
 from lamina.codegen import generate
-from lamina.codegen.program import STEP_HEADERS, runtime_text
+from lamina.codegen.cpp.program import STEP_HEADERS, runtime_text
 from lamina.ir.graph import Graph
 from lamina.ir.interpret import interpret
 from lamina.ir.lengths import solve_lengths

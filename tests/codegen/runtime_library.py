@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lamina.codegen.accuracy import ACCURACY
+from lamina.codegen.cpp.accuracy import ACCURACY
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADERS = ROOT / "templates" / "cpp"

@@ -6,7 +6,7 @@ import lamina
 import pytest
 import torch
 from lamina import pipeline
-from lamina.codegen.program import schedule
+from lamina.codegen.cpp.program import schedule
 from lamina.lang.check import load
 from lamina.passes.pipeline import finish
 from lamina.schedule.program import InputSignature, Signature

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import scipy.special
 import torch
-from lamina.codegen.accuracy import ACCURACY
+from lamina.codegen.cpp.accuracy import ACCURACY
 from runtime_library import BINARY, DEGREES, HEADERS, POWERS, ROOT, SPECIAL, STORED, UNARY, build, call, source, ulp_errors
 from scipy.interpolate import BSpline
 

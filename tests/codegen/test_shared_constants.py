@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib import resources
 
-from lamina.codegen import program
+from lamina.codegen.cpp import program
 from lamina.schedule import tiles
 
 

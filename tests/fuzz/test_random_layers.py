@@ -17,7 +17,7 @@ from shrink import shrunken
 from worker import Worker
 
 FIRST_SEED = 20260
-KNOWN_DEFECTS = (20332,)  # a second gradient whose kernel uses a value before it is there: KeyError in codegen/values.py
+KNOWN_DEFECTS = (20332,)  # a second gradient whose kernel uses a value before it is there: KeyError in codegen/cpp/values.py
 UNITS, UNIT = 10, 20  # layers built together: what a build costs is mostly the runtime they share
 REGRESSIONS = [pytest.param(path, id=path.stem) for path in sorted((Path(__file__).parent / "regressions").glob("*.lam"))]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from lamina import pipeline
-from lamina.codegen.tile_calls import tile_dimensions
+from lamina.codegen.cpp.tile_calls import tile_dimensions
 from lamina.ir.graph import Graph
 from lamina.ir.lengths import evaluate
 from lamina.lang.check import load

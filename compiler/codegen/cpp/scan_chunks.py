@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import sympy
 
-from ..ir.graph import Node
-from ..lang.checked import Length
-from ..schedule.scans import Recurrence
+from ...ir.graph import Node
+from ...lang.checked import Length
+from ...schedule.scans import Recurrence
 
 MOST_CHUNKS, LEAST_STEPS = 256, 256  # most_chunks and least_steps of scan_chunks in loops.hpp
 LANES = 8

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import sympy
 
-from ..lang.checked import Length
-from ..schedule.steps import Buffer, ProductStep, Schedule, TileLoop, first_index, shrunk, tile_length
-from .lengths import cpp_length, identifier
+from ...lang.checked import Length
+from ...schedule.steps import Buffer, ProductStep, Schedule, TileLoop, first_index, shrunk, tile_length
+from ..lengths import cpp_length, identifier
 from .values import STORAGE_TYPES
 
 Text = Callable[[Length], str]  # a length in C++, noted as used

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..schedule.steps import KernelStep, Schedule, Store
-from .access import Access
+from ...schedule.steps import KernelStep, Schedule, Store
+from ..access import Access
+from ..loops import moves
+from ..text import Lines
 from .expressions import CPP_TYPES
-from .loops import moves
 from .reductions import ACCUMULATORS, CHUNK, PRAGMA, ReductionWriter, start_value
-from .text import Lines
 from .values import KernelSource
 
 

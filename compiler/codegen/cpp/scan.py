@@ -12,15 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..schedule.nest import Nest, is_leaf, used_by
-from ..schedule.scans import recurrence
-from ..schedule.steps import ScanStep, Schedule, Store
-from .access import Access
+from ...schedule.nest import Nest, is_leaf, used_by
+from ...schedule.scans import recurrence
+from ...schedule.steps import ScanStep, Schedule, Store
+from ..access import Access
+from ..lengths import identifier
+from ..loops import Loop, merged_loops
+from ..text import Lines
 from .expressions import CPP_TYPES, bare, convert
-from .lengths import identifier
-from .loops import Loop, merged_loops
 from .scan_chunks import composition, factor_text, scratch_words
-from .text import Lines
 from .values import KernelSource, ValueWriter
 
 # lanes that step together: where they are adjacent in memory, and where each has a row of its own (more rows that lie a power of

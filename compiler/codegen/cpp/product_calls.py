@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import sympy
 
-from ..lang.checked import Length
-from ..schedule.steps import Buffer, Place, ProductStep
-from .access import Access, access
+from ...lang.checked import Length
+from ...schedule.steps import Buffer, Place, ProductStep
+from ..access import Access, access
 
 _Step = tuple[Length, ...]
 

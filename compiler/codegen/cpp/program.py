@@ -13,14 +13,14 @@ from importlib import resources
 import jinja2
 import sympy
 
-from ..ir.fingerprint import fingerprint
-from ..ir.graph import Graph
-from ..lang.checked import Length
-from ..passes.pipeline import finish
-from ..passes.ties import needs_same_bits
-from ..schedule.partition import schedule
-from ..schedule.program import REAL_COUNTERPARTS, STATUS_WORDS, Argument, Program, Signature
-from ..schedule.steps import (
+from ...ir.fingerprint import fingerprint
+from ...ir.graph import Graph
+from ...lang.checked import Length
+from ...passes.pipeline import finish
+from ...passes.ties import needs_same_bits
+from ...schedule.partition import schedule
+from ...schedule.program import REAL_COUNTERPARTS, STATUS_WORDS, Argument, Program, Signature
+from ...schedule.steps import (
     CheckStep,
     KernelStep,
     ProductStep,
@@ -32,14 +32,14 @@ from ..schedule.steps import (
     WindowStep,
     tile_length,
 )
-from .access import passed_strides, stride_variable
+from ..access import passed_strides, stride_variable
+from ..lengths import cpp_length, identifier, python_length
+from ..version import VERSION
 from .calls import WORKSPACE, CallWriter
 from .kernel import kernel_source
-from .lengths import cpp_length, identifier, python_length
 from .scan import scan_source
 from .tile_calls import longest, partials, tile_begin, tile_dimensions, tile_end
 from .values import STORAGE_TYPES, KernelSource
-from .version import VERSION
 
 _HEADERS = ("math_base.hpp", "math_double.hpp", "math_float.hpp", "math_special.hpp", "storage.hpp", "loops.hpp")
 SHARES, SHARED_WORDS = 4, 65536  # shares_per_thread and most_shared_words of loops.hpp

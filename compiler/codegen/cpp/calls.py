@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 import sympy
 
-from ..lang.checked import Length
-from ..schedule.steps import (
+from ...lang.checked import Length
+from ...schedule.steps import (
     LOOP_PREFIXES,
     CheckStep,
     Place,
@@ -21,8 +21,8 @@ from ..schedule.steps import (
     TransformStep,
     WindowStep,
 )
-from .access import access
-from .lengths import cpp_length, identifier
+from ..access import access
+from ..lengths import cpp_length, identifier
 from .product_calls import loop_texts, operands
 from .values import KernelSource
 from .window_calls import window_call

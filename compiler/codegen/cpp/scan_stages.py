@@ -14,16 +14,16 @@ from collections.abc import Mapping, Sequence
 
 import sympy
 
-from ..ir.scans import same_recurrence
-from ..schedule.nest import used_by
-from ..schedule.scans import Recurrence, recurrence
-from .access import Access
+from ...ir.scans import same_recurrence
+from ...schedule.nest import used_by
+from ...schedule.scans import Recurrence, recurrence
+from ..access import Access
+from ..lengths import identifier
+from ..loops import Loop
+from ..text import Lines
 from .expressions import CPP_TYPES, bare, convert
-from .lengths import identifier
-from .loops import Loop
 from .reductions import ACCUMULATORS, COMBINE, start_value
 from .scan import ScanWriter
-from .text import Lines
 from .values import KernelSource
 
 

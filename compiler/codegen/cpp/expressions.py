@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..ir.graph import Node
-from ..ir.ops import KIND_ORDER
-from ..ir.scalar_ops import SCALAR_OPS
-from ..lang.checked import Kind
+from ...ir.graph import Node
+from ...ir.ops import KIND_ORDER
+from ...ir.scalar_ops import SCALAR_OPS
+from ...lang.checked import Kind
 
 _COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 _OPERATORS = ("add", "sub", "mul", "div", *_COMPARISONS, "and", "or")

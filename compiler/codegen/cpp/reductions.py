@@ -13,14 +13,14 @@ from collections.abc import Sequence
 
 import sympy
 
-from ..ir.graph import Node
-from ..lang.checked import Kind, Length
-from ..schedule.nest import plan_nest
-from ..schedule.steps import KernelStep, Schedule, Store
-from .access import Access
+from ...ir.graph import Node
+from ...lang.checked import Kind, Length
+from ...schedule.nest import plan_nest
+from ...schedule.steps import KernelStep, Schedule, Store
+from ..access import Access
+from ..lengths import identifier
+from ..loops import Loop
 from .expressions import CPP_TYPES, bare
-from .lengths import identifier
-from .loops import Loop
 from .values import ValueWriter
 
 CHUNK = 4096

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import sympy
 
-from ..lang.checked import Length
-from ..schedule.steps import Buffer, WindowStep
-from .access import access
+from ...lang.checked import Length
+from ...schedule.steps import Buffer, WindowStep
+from ..access import access
 
 _ZERO, _ONE = sympy.Integer(0), sympy.Integer(1)
 

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 import sympy
 
-from ..ir.graph import Affine, Node
-from ..lang.checked import Length
-from ..schedule.nest import Nest, leaf_place, used_by
-from ..schedule.steps import KernelStep, Place, ScanStep, Schedule, Store
-from .access import Access, Fitted, access
+from ...ir.graph import Affine, Node
+from ...lang.checked import Length
+from ...schedule.nest import Nest, leaf_place, used_by
+from ...schedule.steps import KernelStep, Place, ScanStep, Schedule, Store
+from ..access import Access, Fitted, access
+from ..lengths import cpp_length, identifier
+from ..loops import Loop, merged_loops, moves
+from ..names import Names
+from ..text import Lines
 from .expressions import CPP_TYPES, bare, expression, literal
-from .lengths import cpp_length, identifier
-from .loops import Loop, merged_loops, moves
-from .names import Names
-from .text import Lines
 
 STORAGE_TYPES = {
     "f64": "double",
