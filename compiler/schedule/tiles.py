@@ -18,6 +18,7 @@ outgrows the cache, at several ten thousand columns, for more work everywhere.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -190,9 +191,10 @@ class _Tiling:
         return size
 
     def _own_size(self, name: str) -> bool:
-        """Whether an input or output has all the dimensions of the buffer, whatever their lengths."""
-        dimensions = Counter(self.buffers[name].dimensions)
-        return any(dimensions <= Counter(other.dimensions) for other in self.buffers.values() if other.role != "temporary")
+        """Whether an input or output is at least as large as the buffer, whatever the lengths that only the call knows."""
+        lengths, count = _split(self.buffers[name])
+        others = [_split(other) for other in self.buffers.values() if other.role != "temporary"]
+        return any(lengths <= more and count <= least for more, least in others)
 
     def _row(self, tiled: _Tiled) -> Length:
         """Elements of the tiled temporaries at one index of the batch axes and the row axis."""
@@ -265,6 +267,12 @@ class _Tiling:
             for place in each.writes:
                 written[place.buffer] = (each, place)
         return None
+
+
+def _split(buffer: Buffer) -> tuple[Counter[Length], int]:
+    """The lengths of a buffer's dimensions that the call knows, and the product of the others."""
+    known = [int(length) for length in buffer.dimensions if length.is_Integer]
+    return Counter(length for length in buffer.dimensions if not length.is_Integer), math.prod(known)
 
 
 def _buffers(touches: Sequence[_Touch]) -> set[str]:

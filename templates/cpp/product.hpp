@@ -112,6 +112,15 @@ static inline void pack_square(const S* __restrict from, const int64_t* __restri
     for (int64_t k = 0; k < lanes; ++k) __builtin_memcpy(to + k * width, &rows[k], kept * sizeof(T));
 }
 
+// Stretches of `run` elements each, side by side in the panel; their length is known here, so that none is a call of memcpy.
+template <class T, int64_t width, int64_t run, class S>
+static inline void pack_runs(const S* __restrict from, const int64_t* __restrict along, const int64_t* __restrict across, int64_t count,
+                             int64_t depth, T* __restrict to) {
+    for (int64_t l = 0; l < depth; ++l)
+        for (int64_t i = 0; i < count; i += run)
+            for (int64_t j = 0; j < run; ++j) to[l * width + i + j] = convert<T>(from[across[l] + along[i] + j]);
+}
+
 // Copies `count` rows or columns (at `along`) by `depth` (at `across`) to a panel of `width`, filled up with zeros.
 template <class T, int64_t width, class S>
 static inline void pack_panel(const S* __restrict from, const int64_t* __restrict along, const int64_t* __restrict across, int64_t count,
@@ -127,6 +136,9 @@ static inline void pack_panel(const S* __restrict from, const int64_t* __restric
         return;
     }
     if (count < width) fill(to, depth * width, T(0));
+    bool fours = count % 4 == 0;
+    for (int64_t r = 0; r < runs; ++r) fours = fours && end[r] % 4 == 0;
+    if (fours) return pack_runs<T, width, 4>(from, along, across, count, depth, to);
     if (runs * 4 <= count) {
         for (int64_t r = 0, i = 0; r < runs; i = end[r++]) {
             const S* const start = from + along[i];
