@@ -102,3 +102,15 @@ def test_weights_of_a_layer_are_saved_for() -> None:
     text = """layer hidden { in x[B, I] param w[F, I] = 1 param u[O, F] = 1 out y[B, O] = sum[F](gelu(sum[I](x * w)) * u) }"""
     forward = programs(text)["training forward"]
     assert [output.spec.role for output in forward.outputs].count("saved") == 1
+
+
+def test_results_are_not_added_up_tile_by_tile_to_spare_a_part_of_the_weights() -> None:
+    """A rearranged part of a parameter is no larger than the parameter: it may stay whole, and tiles run along the rows of x."""
+    text = """layer basis(O, D = 4) { in x[B, I] param w[O, I, D+1] = 1
+      out y[B, O] = sum[I, d < D+1](w[O, I, d] * chebyshev(d, tanh(x))) }"""
+    plan = plan_of(pipeline.forward_graph(load(text)))
+    assert [tile.axis for tile in plan.tiles] == ["B"]
+    assert not any(
+        buffer.role == "temporary" and len(buffer.dimensions) == 3 and "B" in map(str, buffer.dimensions) and not buffer.tile
+        for buffer in plan.buffers.values()
+    )
