@@ -18,6 +18,7 @@ import numpy
 
 from ..ir.graph import Affine, Graph, Node
 from ..ir.lengths import evaluate
+from ..ir.walk import with_operands
 from ..lang.checked import Length
 
 Array = Any
@@ -69,17 +70,8 @@ def bound_divisors(graph: Graph, argument: str, low: float, high: float, values:
 
 
 def _depends(graph: Graph, number: int, argument: str) -> bool:
-    pending, seen = [number], set()
-    while pending:
-        current = pending.pop()
-        if current in seen:
-            continue
-        seen.add(current)
-        node = graph.nodes[current]
-        if node.op == "input" and node.attribute("name") == argument:
-            return True
-        pending.extend(node.operands)
-    return False
+    below = (graph.nodes[each] for each in with_operands(graph.nodes, [number]))
+    return any(node.op == "input" and node.attribute("name") == argument for node in below)
 
 
 def _outward(below: Array, above: Array, ulps: int = 1) -> Bounds:

@@ -27,6 +27,7 @@ import sympy
 from ..lang.checked import Axis, Entry, Kind, Length
 from ..spans import Span
 from .tensors import TensorSpec as TensorSpec
+from .walk import with_operands
 
 LEVELS = ("layer", "math", "region")
 
@@ -260,17 +261,11 @@ class Builder:
     def finish(self, outputs: Iterable[Output], level: str) -> Graph:
         """The graph of everything the outputs need, renumbered; axes and inputs that nothing uses any more are kept."""
         outputs = tuple(outputs)
-        needed = [False] * len(self.nodes)
-        stack = [output.node for output in outputs]
-        while stack:
-            number = stack.pop()
-            if not needed[number]:
-                needed[number] = True
-                stack.extend(self.nodes[number].operands)
+        needed = set(with_operands(self.nodes, (output.node for output in outputs)))
         renumbered: dict[int, int] = {}
         nodes: list[Node] = []
         for number, node in enumerate(self.nodes):
-            if needed[number]:
+            if number in needed:
                 renumbered[number] = len(nodes)
                 operands = tuple(renumbered[operand] for operand in node.operands)
                 nodes.append(Node(node.op, operands, node.attributes, node.kind, node.axes, node.name, node.span))

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from ..ir.graph import Builder, Graph, Node, Output, TensorSpec
 from ..ir.scans import free_running_values
+from ..ir.walk import with_operands
 from ..lang.checked import Entry
 from .costs import nominal
 from .simplify import simplify
@@ -81,13 +82,7 @@ def _reading(backward: Graph, joint: Builder, specs: dict[int, TensorSpec], back
 
 def _choose(builder: Builder, primal: set[int], wanted: list[int]) -> list[int]:
     """The values to save: the minimum cut between the inputs and what the backward pass needs of the forward pass's values."""
-    needed: set[int] = set()
-    pending = list(wanted)
-    while pending:
-        number = pending.pop()
-        if number not in needed:
-            needed.add(number)
-            pending.extend(builder.nodes[number].operands)
+    needed = set(with_operands(builder.nodes, wanted))
     varying = _varying(builder)
     free = free_running_values(builder.nodes)
     common = primal & needed & varying
@@ -138,22 +133,13 @@ def _below_extrema(builder: Builder, common: set[int]) -> set[int]:
 
     Another loop may add in another order; the points then no longer reach a maximum saved before (see ties.py).
     """
-    found: set[int] = set()
-    pending: list[int] = []
-    for node in builder.nodes:
-        if node.op == "eq":
-            extrema = [n for n in node.operands if builder.nodes[n].op == "reduce" and builder.nodes[n].kind == "real"]
-            pending.extend(number for number in extrema if number in common)
-    seen: set[int] = set()
-    while pending:
-        number = pending.pop()
-        if number in seen:
-            continue
-        seen.add(number)
-        if builder.nodes[number].op in ("reduce", "contract") and number in common and builder.nodes[number].kind == "real":
-            found.add(number)
-        pending.extend(builder.nodes[number].operands)
-    return found
+
+    def is_saved(number: int, *ops: str) -> bool:
+        return builder.nodes[number].op in ops and builder.nodes[number].kind == "real" and number in common
+
+    compared = [number for node in builder.nodes if node.op == "eq" for number in node.operands]
+    extrema = [number for number in compared if is_saved(number, "reduce")]
+    return {number for number in with_operands(builder.nodes, extrema) if is_saved(number, "reduce", "contract")}
 
 
 def _pairwise(builder: Builder, primal: set[int]) -> set[int]:

@@ -18,6 +18,7 @@ import sympy
 from ..ir.graph import Affine, Builder, GatherSlot, Graph, Node, Output, entry_length, whole_index
 from ..ir.ranges import can_leave
 from ..ir.scalar_ops import SCALAR_OPS
+from ..ir.walk import depth_first
 from ..lang.checked import Entry
 from .substitute import Replacements, affine_value, copy_into, is_simple, substitute
 
@@ -101,22 +102,19 @@ def _at_any_indices(b: Builder, view: Node, node: Node, once: bool) -> int | Non
 
 def _may_move(b: Builder, value: int, once: bool) -> bool:
     """Whether a value is made of scalar operations on what is stored, and of few and quick ones if it is read more than once."""
-    operations = 0
-    pending, seen = [value], set()
-    while pending:
-        number = pending.pop()
-        if number in seen:
-            continue
-        seen.add(number)
+
+    def needed(number: int) -> tuple[int, ...]:
         node = b.nodes[number]
-        if node.op == "read":
-            pending.extend(node.operands[1:])
-        elif node.op in SCALAR_OPS:
+        return node.operands[1:] if node.op == "read" else node.operands
+
+    operations = 0
+    for number in depth_first([value], needed):
+        op = b.nodes[number].op
+        if op in SCALAR_OPS:
             operations += 1
-            if not once and node.op not in _QUICK:
+            if not once and op not in _QUICK:
                 return False
-            pending.extend(node.operands)
-        elif node.op not in _KNOWN:
+        elif op not in ("read", *_KNOWN):
             return False
     return once or operations <= LITTLE
 

@@ -22,6 +22,7 @@ import sympy
 
 from ..ir.graph import Affine, Builder, Graph, Node
 from ..ir.scans import FreeValues, bodies_of, fresh_name, initials_of
+from ..ir.walk import depth_first, with_operands
 from ..lang.checked import Entry
 from .simplify import constant
 from .substitute import constant_index, renamed_axis, spread
@@ -119,7 +120,7 @@ def at_values(builder: Builder, roots: Sequence[int], values: Mapping[int, int])
     brought = {
         axis for number, value in values.items() for axis in set(builder.nodes[value].axes) - set(builder.nodes[number].axes)
     }
-    cone = _cone(builder, roots)
+    cone = sorted(with_operands(builder.nodes, roots))
     inner = {
         name
         for number in cone
@@ -158,17 +159,6 @@ def _of_equal_axes(builder: Builder, operands: tuple[int, ...], brought: set[str
     return (*(spread(builder, value, builder.sorted_axes(brought - {axis})) for value in operands[:count]), *operands[count:])
 
 
-def _cone(builder: Builder, roots: Sequence[int]) -> list[int]:
-    seen: set[int] = set()
-    pending = list(roots)
-    while pending:
-        number = pending.pop()
-        if number not in seen:
-            seen.add(number)
-            pending.extend(builder.nodes[number].operands)
-    return sorted(seen)
-
-
 def adjoint(
     builder: Builder,
     graph: Graph,
@@ -186,14 +176,8 @@ def adjoint(
     values it depends on.
     """
     bodies = bodies_of(scan)
-    active = dict.fromkeys(cotangents)
-    pending = list(active)
-    while pending:  # a running value that an active body depends on has a cotangent, and so has the body that makes it
-        for position in sorted(reaches[pending.pop()]):
-            if position not in active:
-                active[position] = None
-                pending.append(position)
-    positions = sorted(active)
+    # a running value that an active body depends on has a cotangent, and so has the body that makes it
+    positions = sorted(depth_first(cotangents, lambda position: reaches[position]))
     carried = [position for position in positions if any(position in reaches[other] for other in positions)]
     if not carried:
         return Adjoint({position: cotangents[position] for position in positions}, {})

@@ -16,6 +16,7 @@ import sympy
 from ..ir.graph import Affine, Builder, GatherSlot, Graph, whole_index
 from ..ir.scalar_ops import SCALAR_OPS
 from ..ir.scans import FreeValues
+from ..ir.walk import depth_first
 from ..lang.checked import Entry
 
 Replacements = dict[str, Affine]
@@ -172,18 +173,10 @@ def copy_into(builder: Builder, graph: Graph, hook: Any = None) -> dict[int, int
 
 def stacked_axes(builder: Builder, number: int) -> tuple[str, ...]:
     """The axes along which a value's scalar definition holds stacks, in the order met."""
-    found: dict[str, None] = {}
-    pending, seen = [number], set()
-    while pending:
-        current = pending.pop()
-        if current in seen:
-            continue
-        seen.add(current)
-        node = builder.nodes[current]
-        if node.op == "stack":
-            found.setdefault(node.attribute("axis"))
-        if node.op not in ("contract", "scan", "transform", "input", "read", "view", "scatter"):
-            pending.extend(node.operands)
+    opaque = ("contract", "scan", "transform", "input", "read", "view", "scatter")
+    below = depth_first([number], lambda each: () if builder.nodes[each].op in opaque else builder.nodes[each].operands)
+    stacks = [builder.nodes[each] for each in below if builder.nodes[each].op == "stack"]
+    found = dict.fromkeys(node.attribute("axis") for node in stacks)
     return tuple(axis for axis in found if axis in builder.nodes[number].axes)
 
 

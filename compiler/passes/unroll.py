@@ -17,6 +17,7 @@ import sympy
 from ..ir.graph import Affine, Builder, Graph, Node, Output
 from ..ir.scalar_ops import ORDERED_POLYNOMIALS
 from ..ir.scans import FreeValues
+from ..ir.walk import depth_first
 from .contractions import as_contraction
 from .recognize import add_terms
 from .substitute import constant_index, copy_into, push_slice, stacked_axes, substitute
@@ -153,19 +154,9 @@ def _orders_chosen(builder: Builder, body: int, over: tuple[str, ...], context: 
 
 def _depends(builder: Builder, number: int, axis: str, found: Any) -> bool:
     """Whether a value's own scalar definition (above reads and reductions) has a node that `found` accepts."""
-    pending, seen = [number], set()
-    while pending:
-        current = pending.pop()
-        if current in seen:
-            continue
-        seen.add(current)
-        node = builder.nodes[current]
-        if axis not in node.axes:
-            continue
-        if found(node):
-            return True
-        pending.extend(node.operands)
-    return False
+    nodes = builder.nodes
+    below = depth_first([number], lambda each: nodes[each].operands if axis in nodes[each].axes else ())
+    return any(axis in nodes[each].axes and found(nodes[each]) for each in below)
 
 
 def _has_order(builder: Builder, number: int, axis: str) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..ir.graph import Affine, GatherSlot, Node
+from ..ir.walk import depth_first
 from .steps import Gathered, Place, Store
 
 
@@ -64,14 +65,7 @@ def used_by(nodes: Sequence[Node], leaves: Mapping[int, Place], number: int) -> 
 
 def cone_of(nodes: Sequence[Node], leaves: Mapping[int, Place], roots: Sequence[int]) -> tuple[int, ...]:
     """Everything computed or read for the roots, in topological order."""
-    seen: set[int] = set()
-    pending = list(roots)
-    while pending:
-        number = pending.pop()
-        if number not in seen:
-            seen.add(number)
-            pending.extend(used_by(nodes, leaves, number))
-    return tuple(sorted(seen))
+    return tuple(sorted(depth_first(roots, lambda number: used_by(nodes, leaves, number))))
 
 
 def first_reductions(nodes: Sequence[Node], leaves: Mapping[int, Place], root: int) -> tuple[int, ...]:
@@ -153,17 +147,11 @@ def plan_nest(nodes: Sequence[Node], axes: Sequence[str], leaves: Mapping[int, P
     def broadcasts_back(reduction: int) -> bool:
         """Whether the result is used at more points than it has."""
         kept = set(nodes[reduction].axes)
-        pending, seen = list(users[reduction]), set()
         reached = {reduction}
-        while pending:
-            number = pending.pop()
-            if number in seen:
-                continue
-            seen.add(number)
+        for number in depth_first(users[reduction], users.__getitem__):
             reached.add(number)
             if not set(nodes[number].axes) <= kept:
                 return True
-            pending.extend(users[number])
         return any(store.node in reached and not set(store.axes) <= kept for store in stores)
 
     body_axes = {n: set(nodes[nodes[n].operands[0]].axes) for n in reductions}

@@ -16,6 +16,7 @@ from dataclasses import replace
 from ..ir.graph import Builder, Graph, Output, entry_length, whole_index
 from ..ir.scans import FreeValues
 from ..ir.tensors import in_parts
+from ..ir.walk import with_operands
 from ..passes.simplify import simplify
 from ..passes.substitute import copy_into
 from .checks import Check, checks_of
@@ -141,19 +142,13 @@ class _Partition:
         )
 
     def _cone(self, roots: Iterable[int]) -> list[int]:
-        seen: set[int] = set()
-        pending = list(roots)
-        while pending:
-            number = pending.pop()
-            if number not in seen:
-                seen.add(number)
-                pending.extend(self.builder.nodes[number].operands)
-        for number in sorted(seen):
+        cone = sorted(with_operands(self.builder.nodes, roots))
+        for number in cone:
             node = self.builder.nodes[number]
             of_array = node.op == "slice" and self.builder.nodes[node.operands[0]].op in ("scan", "reduce")
             if self.free.of(number) and node.op in STEP_OPS_REFUSED and not of_array:
                 raise NotLowered(f"a {node.op} of a running value within its scan")
-        return sorted(seen)
+        return cone
 
     def _is_stored(self, number: int) -> bool:
         """Whether a value is computed by a step of its own."""

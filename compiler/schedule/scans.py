@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from ..ir.graph import Builder, Node
 from ..ir.scans import FreeValues, bodies_of, initials_of, same_recurrence
+from ..ir.walk import depth_first
 from .nest import cone_of, loop_order
 from .steps import Place, Store
 
@@ -98,18 +99,14 @@ def members(nodes: Sequence[Node], scan: int, among: Sequence[int]) -> list[int]
 
 def stored_before(builder: Builder, leaves: Mapping[int, Place], free: FreeValues, scan: int) -> list[int]:
     """The values that must be stored before a scan runs: reductions, and what is written out along an axis."""
-    found = []
-    pending, seen = list(builder.nodes[scan].operands), set()
-    while pending:
-        number = pending.pop()
-        if number in seen or number in leaves:
-            continue
-        seen.add(number)
+
+    def must_be(number: int) -> bool:
+        return number not in leaves and not free.of(number) and builder.nodes[number].op in ("reduce", "stack")
+
+    def behind(number: int) -> tuple[int, ...]:
         node = builder.nodes[number]
-        if not free.of(number) and node.op in ("reduce", "stack"):
-            found.append(number)
-        elif node.op != "read":
-            pending.extend(node.operands)
-        else:
-            pending.extend(node.operands[1:])
-    return sorted(found)
+        if number in leaves or must_be(number):
+            return ()
+        return node.operands[1:] if node.op == "read" else node.operands
+
+    return sorted(number for number in depth_first(builder.nodes[scan].operands, behind) if must_be(number))

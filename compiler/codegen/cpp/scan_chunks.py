@@ -15,6 +15,7 @@ from __future__ import annotations
 import sympy
 
 from ...ir.graph import Node
+from ...ir.walk import depth_first
 from ...lang.checked import Length
 from ...schedule.scans import Recurrence
 
@@ -37,24 +38,22 @@ def composition(nodes: tuple[Node, ...], scan: Recurrence) -> str | None:
 
 
 def _is_linear(nodes: tuple[Node, ...], scan: Recurrence, carried: int, number: int) -> bool:
-    pending, seen = [number], set()
-    while pending:
-        current = pending.pop()
-        if current == carried or current not in scan.free or current in seen:
-            continue
-        seen.add(current)
-        node = nodes[current]
+    def is_made(current: int) -> bool:
+        """Whether a step makes this value from the running one."""
+        return current != carried and current in scan.free
+
+    def fits(node: Node) -> bool:
         free = [operand in scan.free for operand in node.operands]
-        fits = (
+        linear = (
             node.op in ("add", "sub", "neg")
             or (node.op == "mul" and not all(free))
             or (node.op == "div" and not free[1])
             or (node.op == "select" and not free[0])
         )
-        if not fits or node.kind != "real":
-            return False
-        pending.extend(node.operands)
-    return True
+        return linear and node.kind == "real"
+
+    made = depth_first([number], lambda current: nodes[current].operands if is_made(current) else ())
+    return all(fits(nodes[current]) for current in made if is_made(current))
 
 
 def factor_text(nodes: tuple[Node, ...], scan: Recurrence, number: int, texts: dict[int, str], carried: int) -> str | None:

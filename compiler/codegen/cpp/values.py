@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import sympy
 
 from ...ir.graph import Affine, Node
+from ...ir.walk import depth_first
 from ...lang.checked import Length
 from ...schedule.nest import Nest, leaf_place, used_by
 from ...schedule.steps import KernelStep, Place, ScanStep, Schedule, Store
@@ -132,17 +133,14 @@ class ValueWriter:
 
     def _needed(self, roots: Sequence[int]) -> list[int]:
         """The values to compute within the inner loops for these roots, in order."""
-        seen: set[int] = set()
-        pending = list(roots)
-        while pending:
-            number = pending.pop()
-            if number in seen or number in self.text_of:
-                continue
-            seen.add(number)
-            if number not in self.row:
-                pending.extend(used_by(self.nodes, self.leaves, number))
+
+        def behind(number: int) -> tuple[int, ...]:
+            known = number in self.text_of or number in self.row
+            return () if known else used_by(self.nodes, self.leaves, number)
+
+        needed = sorted(number for number in depth_first(roots, behind) if number not in self.text_of)
         self.uses, self.deepest = {}, {}
-        for number in sorted(seen):
+        for number in needed:
             if number not in self.row:
                 for operand in used_by(self.nodes, self.leaves, number):
                     self.uses[operand] = self.uses.get(operand, 0) + 1
@@ -150,7 +148,7 @@ class ValueWriter:
         for root in roots:
             self.uses[root] = self.uses.get(root, 0) + 1
             self.deepest[root] = len(self.inner) - 1
-        return sorted(seen)
+        return needed
 
     def _values_at(self, needed: Sequence[int], depth: int) -> None:
         for number in needed:
