@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import sympy
 
-from ..ir.graph import Node
+from ..ir.graph import Node, size_of
 from ..lang.checked import Length
 from ..schedule.nest import Nest
 from .access import Access, Fitted
@@ -79,9 +79,7 @@ def merged_loops(
             groups.append([axis])
     loops = []
     for group in groups:
-        length: Length = sympy.Integer(1)
-        for axis in group:
-            length = length * lengths[axis]
+        length = size_of(lengths[axis] for axis in group)
         named = [axis for axis in group if lengths[axis] != 1] or group[-1:]
         loops.append(Loop(tuple(group), "i_" + "_".join(identifier(axis) for axis in named), length))
     return tuple(loops)

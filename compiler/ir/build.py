@@ -40,7 +40,7 @@ from ..lang.checked import (
     Transform,
 )
 from ..spans import Span
-from .graph import Affine, Builder, GatherSlot, Graph, Output, TensorSpec, whole_index
+from .graph import Affine, Builder, GatherSlot, Graph, Output, TensorSpec, size_of, whole_index
 from .ops import widest
 from .scalar_ops import SCALAR_OPS
 
@@ -224,17 +224,12 @@ class _Build:
     def reduce(self, operation: str, body: int, over: tuple[str, ...], span: Span) -> int:
         """A reduction. An axis that the body does not vary along contributes by its length alone: sum[i < 3](x) is x * 3."""
         if operation == "mean":
-            count: Length = sympy.Integer(1)
-            for axis in over:
-                count = count * self.lengths[axis]
+            count = size_of(self.lengths[axis] for axis in over)
             return self.add(span, "div", self.reduce("sum", body, over, span), self.length(count, span))
         varying = self.builder.nodes[body].axes
         own = self.builder.sorted_axes(axis for axis in over if axis in varying)
         result = self.add(span, "reduce", body, operation=operation, over=own) if own else body
-        repeats: Length = sympy.Integer(1)
-        for axis in over:
-            if axis not in varying:
-                repeats = repeats * self.lengths[axis]
+        repeats = size_of(self.lengths[axis] for axis in over if axis not in varying)
         if repeats == 1 and (own or operation in ("max", "min", "prod")):
             return result
         count_node = self.length(repeats, span)

@@ -134,12 +134,17 @@ class Graph:
         return graph
 
 
+def size_of(lengths: Iterable[Length]) -> Length:
+    """How many points or elements the lengths enclose: their product."""
+    size: Length = sympy.Integer(1)
+    for length in lengths:
+        size = size * length
+    return size
+
+
 def entry_length(entry: Entry, lengths: dict[str, Length]) -> Length:
     """The stored length of an entry: the product of its axes' lengths."""
-    product: Length = sympy.Integer(1)
-    for axis in entry.axes:
-        product = product * lengths[axis]
-    return product
+    return size_of(lengths[axis] for axis in entry.axes)
 
 
 def whole_index(entry: Entry, lengths: dict[str, Length]) -> Affine:
@@ -277,3 +282,11 @@ class Builder:
             tuple(Output(output.spec, renumbered[output.node]) for output in outputs),
             level,
         )
+
+
+def read_entries(builder: Builder, node: Node) -> tuple[Entry, ...]:
+    """The stored dimensions that a read or a scatter indexes."""
+    if node.op == "scatter":
+        return tuple(node.attribute("entries"))
+    source = builder.nodes[node.operands[0]]
+    return builder.inputs[source.attribute("name")].entries if source.op == "input" else tuple(source.attribute("entries"))

@@ -15,10 +15,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ..ir.graph import Builder, Graph, Node, Output
+from ..ir.graph import Builder, Graph, Node
 from .planar import Pair, imaginary, joined, parts, product_of
 from .simplify import constant
-from .substitute import copy_into
+from .substitute import rewritten
 
 _Real = int  # the number of a real value
 
@@ -38,8 +38,7 @@ def expand_complex_functions(graph: Graph, builder: Builder) -> Graph:
         pairs = [parts(b, operand) for operand in operands]
         return joined(b, formula(_Formulas(b), *((re, imaginary(b, (re, im))) for re, im in pairs)))
 
-    numbers = copy_into(builder, graph, hook)
-    return builder.finish((Output(out.spec, numbers[out.node]) for out in graph.outputs), graph.level)
+    return rewritten(builder, graph, hook)
 
 
 class _Formulas:

@@ -9,8 +9,8 @@ there one more rounding can change the result by a whole step (floor(49 * (1 / 4
 
 from __future__ import annotations
 
-from ..ir.graph import Builder, Graph, Node, Output
-from .substitute import copy_into
+from ..ir.graph import Builder, Graph, Node
+from .substitute import rewritten
 
 _STEPS = ("floor", "round", "sign", "eq", "ne", "lt", "le", "gt", "ge")
 
@@ -34,5 +34,4 @@ def share_reciprocals(graph: Graph, builder: Builder) -> Graph:
             return None
         return b.add("mul", (operands[0], b.add("div", (b.const(1.0), operands[1]))))
 
-    numbers = copy_into(builder, graph, hook)
-    return builder.finish((Output(out.spec, numbers[out.node]) for out in graph.outputs), graph.level)
+    return rewritten(builder, graph, hook)

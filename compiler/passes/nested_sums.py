@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ..ir.graph import Builder, Graph, Node, Output
 from .simplify import product, product_factors
-from .substitute import copy_into
+from .substitute import copy_into, copy_needed
 
 _Key = tuple[tuple[str, ...], tuple[int, ...]]
 
@@ -55,19 +55,5 @@ def _replaced(graph: Graph, joint: Builder, numbers: dict[int, int], shared: dic
     builder = Builder(graph.name, joint.axes.values(), joint.inputs.values(), None)
     new: dict[int, int] = {}
     roots = [numbers[out.node] for out in graph.outputs]
-    pending = list(roots)
-    while pending:
-        number = pending[-1]
-        source = shared.get(number, number)
-        if number in new:
-            pending.pop()
-            continue
-        node = joint.nodes[source]
-        missing = [operand for operand in node.operands if operand not in new]
-        if missing:
-            pending.extend(missing)
-            continue
-        operands = tuple(new[operand] for operand in node.operands)
-        new[number] = builder.add(node.op, operands, label=node.name, span=node.span, **dict(node.attributes))
-        pending.pop()
+    copy_needed(builder, joint.nodes, roots, new, shared)
     return builder.finish((Output(out.spec, new[number]) for out, number in zip(graph.outputs, roots, strict=True)), graph.level)

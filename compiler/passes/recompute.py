@@ -16,13 +16,13 @@ and so is everything as large that depends on them; the rows' statistics (the ma
 
 from __future__ import annotations
 
-from ..ir.graph import Builder, Graph, Node, Output, TensorSpec
+from ..ir.graph import Builder, Graph, Output, TensorSpec
 from ..ir.scans import free_running_values
 from ..ir.walk import with_operands
 from ..lang.checked import Entry
 from .costs import nominal
 from .simplify import simplify
-from .substitute import copy_into
+from .substitute import copy_into, copy_needed
 
 LEAST_SHRINKING = 8  # a reduction is saved rather than repeated where its result is at least this many times smaller
 _SOURCE, _SINK = "source", "sink"
@@ -62,20 +62,7 @@ def _reading(backward: Graph, joint: Builder, specs: dict[int, TensorSpec], back
     numbers: dict[int, int] = {}
     for number, spec in specs.items():
         numbers[number] = builder.read_whole(spec)
-    pending = list(wanted)
-    while pending:
-        number = pending[-1]
-        if number in numbers:
-            pending.pop()
-            continue
-        node: Node = joint.nodes[number]
-        missing = [operand for operand in node.operands if operand not in numbers]
-        if missing:
-            pending.extend(missing)
-            continue
-        operands = tuple(numbers[operand] for operand in node.operands)
-        numbers[number] = builder.add(node.op, operands, label=node.name, span=node.span, **dict(node.attributes))
-        pending.pop()
+    copy_needed(builder, joint.nodes, wanted, numbers, {})
     outputs = [Output(out.spec, numbers[back[out.node]]) for out in backward.outputs]
     return builder.finish(outputs, backward.level)
 

@@ -15,12 +15,11 @@ from typing import Any
 
 import sympy
 
-from ..ir.graph import Affine, Builder, GatherSlot, Graph, Node, Output, entry_length, whole_index
+from ..ir.graph import Affine, Builder, GatherSlot, Graph, Node, entry_length, read_entries, whole_index
 from ..ir.ranges import can_leave
 from ..ir.scalar_ops import SCALAR_OPS
 from ..ir.walk import depth_first
-from ..lang.checked import Entry
-from .substitute import Replacements, affine_value, copy_into, is_simple, substitute
+from .substitute import Replacements, affine_value, is_simple, replaced_indices, rewritten, substitute
 
 LITTLE = 8  # operations on a point that may be repeated
 _QUICK = ("add", "sub", "mul", "neg", "select", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "min", "max")
@@ -48,8 +47,7 @@ def resolve_views(graph: Graph, builder: Builder) -> Graph:
         except NotImplementedError:
             return None
 
-    numbers = copy_into(builder, graph, hook)
-    return builder.finish((Output(out.spec, numbers[out.node]) for out in graph.outputs), graph.level)
+    return rewritten(builder, graph, hook)
 
 
 def _stays_inside(builder: Builder, index: Affine, axis: str) -> bool:
@@ -165,9 +163,8 @@ class _Move:
         if node.attribute("boundary") not in (None, "zero"):
             return False
         b = self.builder
-        entries = self._entries(node)
         found: set[str] = set()
-        for entry, index in zip(entries, node.attribute("indices"), strict=True):
+        for entry, index in zip(read_entries(b, node), node.attribute("indices"), strict=True):
             axes = set(b.nodes[node.operands[index.operand]].axes if isinstance(index, GatherSlot) else index.axes) & self.leaving
             if not axes:
                 continue
@@ -178,18 +175,10 @@ class _Move:
             found |= axes
         return found == self.leaving
 
-    def _entries(self, node: Node) -> tuple[Entry, ...]:
-        source = self.builder.nodes[node.operands[0]]
-        if source.op == "input":
-            return self.builder.inputs[source.attribute("name")].entries
-        return tuple(source.attribute("entries"))
-
     def _read(self, node: Node, gathers: tuple[int, ...]) -> int:
         """The read at the new indices, through zero if it had no boundary."""
         attributes: dict[str, Any] = dict(node.attributes)
-        attributes["indices"] = tuple(
-            index if isinstance(index, GatherSlot) else index.substitute(self.replacements) for index in attributes["indices"]
-        )
+        attributes["indices"] = replaced_indices(attributes["indices"], self.replacements)
         attributes["boundary"] = attributes["boundary"] or "zero"
         return self.builder.add("read", (node.operands[0], *gathers), label=node.name, span=node.span, **attributes)
 

@@ -8,18 +8,20 @@ reduction's own) are renamed apart first, so none is captured.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import sympy
 
-from ..ir.graph import Affine, Builder, GatherSlot, Graph, whole_index
+from ..ir.graph import Affine, Builder, GatherSlot, Graph, Node, Output, whole_index
 from ..ir.scalar_ops import SCALAR_OPS
 from ..ir.scans import FreeValues
 from ..ir.walk import depth_first
 from ..lang.checked import Entry
 
 Replacements = dict[str, Affine]
+# (builder, node of the graph copied, its operands in the builder) -> what stands for it, or None: the node as it is
+Hook = Callable[[Builder, Node, tuple[int, ...]], int | None]
 
 
 def constant_index(position: int) -> Affine:
@@ -28,6 +30,11 @@ def constant_index(position: int) -> Affine:
 
 def renamed_axis(axis: str) -> Affine:
     return Affine(((axis, sympy.Integer(1)),))
+
+
+def replaced_indices(indices: Iterable[Affine | GatherSlot], replacements: Replacements) -> tuple[Affine | GatherSlot, ...]:
+    """A read's indices with axes replaced; gathered ones vary by their operands."""
+    return tuple(index if isinstance(index, GatherSlot) else index.substitute(replacements) for index in indices)
 
 
 def affine_value(builder: Builder, index: Affine) -> int:
@@ -68,9 +75,7 @@ def _rebuild(builder: Builder, number: int, replacements: Replacements, memo: di
     if node.op == "index":
         return affine_value(builder, replacements[attributes["axis"]])
     if node.op == "read":
-        attributes["indices"] = tuple(
-            index if isinstance(index, GatherSlot) else index.substitute(replacements) for index in attributes["indices"]
-        )
+        attributes["indices"] = replaced_indices(attributes["indices"], replacements)
         operands = (node.operands[0], *(substitute(builder, operand, replacements, memo) for operand in node.operands[1:]))
         source = builder.nodes[node.operands[0]]
         if source.op == "view" and source.axes == builder.nodes[source.operands[0]].axes:
@@ -102,10 +107,7 @@ def _rebuild(builder: Builder, number: int, replacements: Replacements, memo: di
 
 def _computed_whole(builder: Builder, number: int) -> bool:
     """Whether a value comes from a step that computes it at all its points: a part of a complex transform does, too."""
-    node = builder.nodes[number]
-    if node.op in ("re", "im"):
-        node = builder.nodes[node.operands[0]]
-    return node.op in ("scan", "scatter", "transform")
+    return builder.nodes[number].op in ("scan", "scatter", "transform") or is_part_of_transform(builder, number)
 
 
 def _read_at(builder: Builder, number: int, replacements: Replacements) -> int:
@@ -154,8 +156,8 @@ def is_simple(index: Affine | GatherSlot) -> bool:
     return not index.terms or (len(index.terms) == 1 and index.terms[0][1] == 1 and index.offset == 0)
 
 
-def copy_into(builder: Builder, graph: Graph, hook: Any = None) -> dict[int, int]:
-    """Copies the graph's nodes through the builder; `hook(builder, node, operands) -> number or None` may build another value.
+def copy_into(builder: Builder, graph: Graph, hook: Hook | None = None) -> dict[int, int]:
+    """Copies the graph's nodes through the builder; the hook may build another value.
 
     Gives the new number of each old node.
     """
@@ -169,6 +171,39 @@ def copy_into(builder: Builder, graph: Graph, hook: Any = None) -> dict[int, int
             builder.label(new, node.name, node.span)
         numbers[old] = new
     return numbers
+
+
+def rewritten(builder: Builder, graph: Graph, hook: Hook, level: str | None = None) -> Graph:
+    """The graph copied through the builder, with what the hook builds in it; at its own level unless another is given."""
+    return with_outputs(builder, graph, copy_into(builder, graph, hook), level)
+
+
+def with_outputs(builder: Builder, graph: Graph, numbers: Mapping[int, int], level: str | None = None) -> Graph:
+    """The builder's nodes as a graph with the outputs of `graph`; `numbers`: its nodes in the builder."""
+    return builder.finish((Output(out.spec, numbers[out.node]) for out in graph.outputs), level or graph.level)
+
+
+def copy_needed(
+    builder: Builder, nodes: Sequence[Node], roots: Iterable[int], numbers: dict[int, int], instead: Mapping[int, int]
+) -> None:
+    """Adds to `numbers` the roots and what they need, operands first; `instead`: nodes that others stand for.
+
+    Unlike a copy in the order of the nodes this allows for nodes that come after what is made of them.
+    """
+    pending = list(roots)
+    while pending:
+        number = pending[-1]
+        if number in numbers:
+            pending.pop()
+            continue
+        node = nodes[instead.get(number, number)]
+        missing = [operand for operand in node.operands if operand not in numbers]
+        if missing:
+            pending.extend(missing)
+            continue
+        operands = tuple(numbers[operand] for operand in node.operands)
+        numbers[number] = builder.add(node.op, operands, label=node.name, span=node.span, **dict(node.attributes))
+        pending.pop()
 
 
 def stacked_axes(builder: Builder, number: int) -> tuple[str, ...]:
@@ -207,10 +242,7 @@ def _pushed(builder: Builder, number: int, axis: str, position: int, through_sum
     if node.op == "index":
         return builder.const(position)
     if node.op == "read":
-        fixed = {axis: constant_index(position)}
-        attributes["indices"] = tuple(
-            index if isinstance(index, GatherSlot) else index.substitute(fixed) for index in attributes["indices"]
-        )
+        attributes["indices"] = replaced_indices(attributes["indices"], {axis: constant_index(position)})
         gathers = tuple(push_slice(builder, operand, axis, position, through_sums, memo) for operand in node.operands[1:])
         return builder.add("read", (node.operands[0], *gathers), label=node.name, span=node.span, **attributes)
     if is_part_of_transform(builder, number):

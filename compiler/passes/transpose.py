@@ -22,15 +22,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sympy
 
-from ..ir.graph import Affine, Builder, GatherSlot, Graph, Output, entry_length, whole_index
+from ..ir.graph import Affine, Builder, GatherSlot, Graph, Node, entry_length, whole_index
 from ..ir.ranges import bounds, can_leave
 from ..lang.checked import Entry, Length
 from .costs import nominal_length
-from .substitute import affine_value, copy_into, renamed_axis
+from .substitute import affine_value, renamed_axis, rewritten
 
 MOST_WRITTEN_OUT = 8  # indices outside a dimension
 
@@ -38,11 +37,10 @@ MOST_WRITTEN_OUT = 8  # indices outside a dimension
 def transpose_scatters(graph: Graph, builder: Builder) -> Graph:
     """The pass over a whole graph."""
 
-    def hook(b: Builder, node: Any, operands: tuple[int, ...]) -> int | None:
+    def hook(b: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
         return _Transposition(b, node, operands).value() if node.op == "scatter" else None
 
-    numbers = copy_into(builder, graph, hook)
-    return builder.finish((Output(out.spec, numbers[out.node]) for out in graph.outputs), graph.level)
+    return rewritten(builder, graph, hook)
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class _Preimage:
 
 
 class _Transposition:
-    def __init__(self, builder: Builder, node: Any, operands: tuple[int, ...]) -> None:
+    def __init__(self, builder: Builder, node: Node, operands: tuple[int, ...]) -> None:
         self.builder = builder
         self.value_node = operands[0]
         self.entries: tuple[Entry, ...] = node.attribute("entries")

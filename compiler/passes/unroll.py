@@ -14,13 +14,13 @@ from typing import Any
 
 import sympy
 
-from ..ir.graph import Affine, Builder, Graph, Node, Output
+from ..ir.graph import Affine, Builder, Graph, Node
 from ..ir.scalar_ops import ORDERED_POLYNOMIALS
 from ..ir.scans import FreeValues
 from ..ir.walk import depth_first
 from .contractions import as_contraction
 from .recognize import add_terms
-from .substitute import constant_index, copy_into, push_slice, stacked_axes, substitute
+from .substitute import constant_index, push_slice, rewritten, stacked_axes, substitute
 
 LONGEST_UNROLLED = 32
 LONGEST_UNROLLED_POLYNOMIAL_ORDER = 256
@@ -47,8 +47,7 @@ def recognize_and_unroll(graph: Graph, builder: Builder) -> Graph:
             return None
         return _reduction(b, operands[0], node.attribute("operation"), node.attribute("over"), context)
 
-    numbers = copy_into(builder, graph, hook)
-    return builder.finish((Output(out.spec, numbers[out.node]) for out in graph.outputs), "math")
+    return rewritten(builder, graph, hook, "math")
 
 
 def write_out_extrema(graph: Graph, builder: Builder, of_reads_only: bool) -> Graph:
@@ -68,8 +67,7 @@ def write_out_extrema(graph: Graph, builder: Builder, of_reads_only: bool) -> Gr
             return None
         return _term_by_term(b, operands[0], node.attribute("operation"), node.attribute("over"), context)
 
-    numbers = copy_into(builder, graph, hook)
-    return builder.finish((Output(out.spec, numbers[out.node]) for out in graph.outputs), graph.level)
+    return rewritten(builder, graph, hook)
 
 
 def _reduction(builder: Builder, body: int, operation: str, over: tuple[str, ...], context: _Context) -> int:

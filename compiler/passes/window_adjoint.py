@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import sympy
 
-from ..ir.graph import Affine, Builder, entry_length, whole_index
+from ..ir.graph import Affine, Builder, entry_length, read_entries, whole_index
 from ..lang.checked import Entry, Length
 from .costs import nominal_length
 from .simplify import product, product_factors
@@ -136,9 +136,7 @@ def _read(
     node = builder.nodes[value]
     replaced = {**renames, **positions}
     if node.op == "read" and node.attribute("boundary") is None and len(node.operands) == 1 and set(steps.values()) == {1}:
-        source = builder.nodes[node.operands[0]]
-        entries = builder.inputs[source.attribute("name")].entries if source.op == "input" else source.attribute("entries")
-        pairs = list(zip(entries, node.attribute("indices"), strict=True))
+        pairs = list(zip(read_entries(builder, node), node.attribute("indices"), strict=True))
         if all(_whole(index, entry, builder.lengths) for entry, index in pairs if set(index.axes) & set(positions)):
             indices = tuple(index.substitute(replaced) for _, index in pairs)
             return builder.add("read", node.operands, label=node.name, span=node.span, indices=indices, boundary=boundary)

@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import sympy
-
-from ..ir.graph import Affine, Builder, GatherSlot, Node, entry_length
+from ..ir.graph import Affine, Builder, GatherSlot, Node, entry_length, read_entries, size_of
 from ..ir.interpret import outside_text
 from ..ir.ranges import can_leave
-from ..lang.checked import Entry, Length
+from ..lang.checked import Length
 from ..lang.lengths import at_most
 
 
@@ -56,17 +54,7 @@ def _of_read(builder: Builder, node: Node) -> list[Check]:
         axes = builder.nodes[gathered].axes if gathered is not None else index.axes
         if boundary is not None and any(lengths[axis] == length for axis in axes):
             continue  # where the dimension is empty, so are they
-        points: Length = sympy.Integer(1)
-        for axis in axes:
-            points = points * lengths[axis]
+        points = size_of(lengths[axis] for axis in axes)
         text = outside_text(builder.nodes, node, dimension)
         checks.append(Check(gathered if boundary is None else None, length, points, text))
     return checks
-
-
-def read_entries(builder: Builder, node: Node) -> tuple[Entry, ...]:
-    """The stored dimensions that a read or a scatter indexes."""
-    if node.op == "scatter":
-        return tuple(node.attribute("entries"))
-    source = builder.nodes[node.operands[0]]
-    return builder.inputs[source.attribute("name")].entries if source.op == "input" else tuple(source.attribute("entries"))

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import sympy
 
-from ..ir.graph import Affine, Builder, GatherSlot, Node, entry_length, whole_index
+from ..ir.graph import Affine, Builder, GatherSlot, Node, entry_length, read_entries, whole_index
 from ..ir.ranges import bounds, can_leave
 from ..lang.checked import Entry, Length
 from ..lang.lengths import at_most
@@ -51,11 +51,10 @@ def _padded(builder: Builder, number: int, copied: frozenset[str]) -> int:
     if boundary is None and not (source.op == "input" and source.attribute("name") in copied):
         return number
     lengths = builder.lengths
-    entries = builder.inputs[source.attribute("name")].entries if source.op == "input" else source.attribute("entries")
     inner: list[Affine] = []
     outer: list[Affine] = []
     kept: list[Entry] = []
-    pairs = list(zip(entries, node.attribute("indices"), strict=True))
+    pairs = list(zip(read_entries(builder, node), node.attribute("indices"), strict=True))
     for entry, index in pairs:
         assert not isinstance(index, GatherSlot)
         leaves = can_leave(index, entry_length(entry, lengths), lengths)

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import sympy
-
-from ..ir.graph import entry_length, whole_index
-from ..lang.checked import Length
+from ..ir.graph import entry_length, size_of, whole_index
 from .nest import leaf_place
 from .scatters import ScatterPlan, lies_densely, plan_scatter
 from .steps import ScatterStep, Step, Store
@@ -59,9 +56,7 @@ class ScatterSteps:
             stores += self.storage.unstacked(value, values, plan.value_axes)
         keys = self.storage.temporary("keys", plan.key_axes, "i64")
         stores += self.storage.unstacked(plan.key, keys, plan.key_axes)
-        groups: Length = sympy.Integer(1)
-        for axis in plan.groups:
-            groups = groups * lengths[axis]
+        groups = size_of(lengths[axis] for axis in plan.groups)
         start = self.storage.buffer("start", (groups, plan.rows + 1), (), "i64")
         order = self.storage.temporary("order", plan.key_axes, "i64")
         name = self.builder.nodes[number].name or "scatter"

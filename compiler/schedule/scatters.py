@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import sympy
 
-from ..ir.graph import Affine, Builder, GatherSlot, Node, entry_length
+from ..ir.graph import Affine, Builder, GatherSlot, Node, entry_length, size_of
 from ..ir.ranges import can_leave
 from ..lang.checked import Entry, Length
 from ..passes.substitute import affine_value
@@ -68,9 +68,7 @@ def plan_scatter(builder: Builder, number: int) -> ScatterPlan:
     groups = [place for place, each in enumerate(group) if each]
     inner = [place for place, each in enumerate(plain) if each and not group[place] and place > first]
     summed = builder.sorted_axes(axis for axis in node.attribute("over") if axis not in claimed)
-    rows: Length = sympy.Integer(1)
-    for place in placed:
-        rows = rows * entry_length(entries[place], lengths)
+    rows = size_of(entry_length(entries[place], lengths) for place in placed)
 
     def axes_of(places: Sequence[int]) -> tuple[str, ...]:
         return tuple(axis for place in places for axis in used[place])

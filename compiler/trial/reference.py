@@ -11,10 +11,11 @@ from functools import cache
 
 import torch
 
-from ..ir.graph import Builder, Graph, Node, Output
+from ..ir.graph import Builder, Graph, Node
 from ..ir.interpret import interpret
 from ..ir.scalar_ops import SCALAR_OPS
 from ..lang.checked import CheckedLayer
+from ..passes.substitute import with_outputs
 from ..report.stages import DIRECTIONS, file_of, stages
 from ..runtime.execute import to_array
 from .arguments import Arguments, Results
@@ -77,7 +78,7 @@ def with_noise(graph: Graph, size: float, seed: int) -> Graph:
                 factor = builder.add("complex", (factor, builder.const(_move(moves, size))))
             copy = builder.add("mul", (copy, factor))
         numbers[number] = copy
-    return builder.finish([Output(output.spec, numbers[output.node]) for output in graph.outputs], graph.level)
+    return with_outputs(builder, graph, numbers)
 
 
 def _move(moves: random.Random, size: float) -> float:

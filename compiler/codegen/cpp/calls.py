@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import sympy
 
+from ...ir.graph import size_of
 from ...lang.checked import Length
 from ...schedule.steps import (
     LOOP_PREFIXES,
@@ -65,10 +66,7 @@ class CallWriter:
         return f"if (lamina::leaves({self._use(step.points)}, {low}, {high}, {length}, {number}, status)) return;"
 
     def _points(self, axes: Iterable[str]) -> str:
-        length: Length = sympy.Integer(1)
-        for axis in axes:
-            length = length * self.plan.lengths[axis]
-        return self._use(length)
+        return self._use(size_of(self.plan.lengths[axis] for axis in axes))
 
     def _scatter_call(self, step: ScatterStep) -> str:
         sizes = [self._points(axes) for axes in (step.outer, step.groups, step.points)]

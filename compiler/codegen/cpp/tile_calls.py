@@ -9,23 +9,17 @@ before has begun that part, a partial result, which is added afterwards in the o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import sympy
 
+from ...ir.graph import size_of
 from ...lang.checked import Length
 from ...schedule.steps import Buffer, ProductStep, Schedule, TileLoop, first_index, shrunk, tile_length
 from ..lengths import cpp_length, identifier
 from .values import STORAGE_TYPES
 
 Text = Callable[[Length], str]  # a length in C++, noted as used
-
-
-def size_of(dimensions: Sequence[Length]) -> Length:
-    size: Length = sympy.Integer(1)
-    for dimension in dimensions:
-        size = size * dimension
-    return size
 
 
 def tile_dimensions(buffer: Buffer, tile: TileLoop, lengths: Mapping[str, Length]) -> tuple[Length, ...]:
@@ -52,7 +46,7 @@ def partials(plan: Schedule, tile: TileLoop) -> dict[str, Length]:
 def tile_begin(plan: Schedule, tile: TileLoop, text: Text) -> list[str]:
     """Opens the loop: every thread takes a run of tiles and temporaries of its own."""
     lengths = plan.lengths
-    batch = text(size_of([lengths[axis] for axis in tile.batch]))
+    batch = text(size_of(lengths[axis] for axis in tile.batch))
     rows = text(lengths[tile.axis])
     held = {name: size_of(tile_dimensions(plan.buffers[name], tile, lengths)) for name in tile.tiled}
     one = [*(sympy.Integer(1) for _ in tile.axes)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import sympy
 
-from ...ir.graph import Affine, Node
+from ...ir.graph import Affine, Node, size_of
 from ...ir.walk import depth_first
 from ...lang.checked import Length
 from ...schedule.nest import Nest, leaf_place, used_by
@@ -94,10 +94,7 @@ class ValueWriter:
         self.scratch: Length = sympy.Integer(0)
 
     def _points(self, axes: Sequence[str]) -> Length:
-        product: Length = sympy.Integer(1)
-        for axis in axes:
-            product = product * self.lengths[axis]
-        return product
+        return size_of(self.lengths[axis] for axis in axes)
 
     def _kept_inner(self, number: int) -> tuple[str, ...]:
         return tuple(axis for axis in self.nodes[number].axes if axis not in self.outer_axes)
