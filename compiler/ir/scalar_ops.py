@@ -275,10 +275,6 @@ def _one_minus_square(b: Builder, x: int) -> int:
     return b.add("sub", (b.const(1.0), _square(b, x)))
 
 
-def _reciprocal(b: Builder, x: int) -> int:
-    return b.add("div", (b.const(1.0), x))
-
-
 def _scaled(b: Builder, factor: float, x: int) -> int:
     return b.add("mul", (b.const(factor), x))
 

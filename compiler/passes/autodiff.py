@@ -154,7 +154,7 @@ class _Reverse:
             axes = (*self._axes(operand), node.attribute("source"))
             self._contribute(operand, self._sum_to(share, tuple(dict.fromkeys(axes)), self._axes(operand)))
         elif node.op != "input":
-            raise NotDifferentiable(node.attribute("function") if node.op == "transform" else node.op)
+            raise NotDifferentiable(node.op)
 
     def _scalar(self, old: int, node: Node, numbers: dict[int, int], cotangent: int) -> None:
         rule = SCALAR_OPS[node.op].derivative

@@ -186,7 +186,7 @@ def _index(index: Affine | Gathered) -> str:
 def _store(plan: Schedule, store: Store) -> str:
     name = plan.nodes[store.node].name
     value = f"%{store.node}" + (f" ({name})" if name else "")
-    return f"  store {_place(store.place)} {'+=' if store.accumulate else '='} {value}"
+    return f"  store {_place(store.place)} = {value}"
 
 
 def _loops_text(plan: Schedule, step: KernelStep) -> list[str]:
@@ -210,4 +210,4 @@ def _product_text(plan: Schedule, step: ProductStep) -> list[str]:
     lines = [f"{step.name}: matrix product", f"  {_times(step.m, '1')} by {_times(step.n, '1')}, summed over {_times(step.k)}"]
     lines += [f"  batch {_times(step.batch)}"] if step.batch else []
     lines += [f"  left {_place(step.left)}", f"  right {_place(step.right)}"]
-    return [*lines, f"  result {_place(step.result)}{' (added to what is there)' if step.accumulate else ''}"]
+    return [*lines, f"  result {_place(step.result)}"]

@@ -72,15 +72,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Store:
-    """Write the value `node` to `place`, at every point of `axes` (the value's own and those it is broadcast along).
-
-    With `accumulate` the value is added to what is there.
-    """
+    """Write the value `node` to `place`, at every point of `axes` (the value's own and those it is broadcast along)."""
 
     node: int
     place: Place
     axes: tuple[str, ...]
-    accumulate: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +90,7 @@ class KernelStep:
 
 @dataclass(frozen=True)
 class ProductStep:
-    """result[batch, m, n] (+)= sum over k of left[batch, m, k] * right[batch, n, k], each read and stored at any affine indices.
+    """result[batch, m, n] = sum over k of left[batch, m, k] * right[batch, n, k], each read and stored at any affine indices.
 
     The result is in the compute dtype; the operands hold reals of any.
     """
@@ -108,7 +104,6 @@ class ProductStep:
     left: Place
     right: Place
     result: Place
-    accumulate: bool = False
 
 
 @dataclass(frozen=True)

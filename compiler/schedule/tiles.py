@@ -251,7 +251,7 @@ class _Tiling:
         for each in chosen:
             if isinstance(each.step, ProductStep):
                 present = axis in each.stored[0] | each.summed
-                if not set(batch) <= set(each.step.batch) or not present or (axis in each.summed and each.step.accumulate):
+                if not set(batch) <= set(each.step.batch) or not present:
                     return each
             elif not isinstance(each.step, KernelStep) or axes & each.summed or not all(axes <= stored for stored in each.stored):
                 return each

@@ -85,7 +85,7 @@ class CallWriter:
     def _product_call(self, plan: Schedule, step: ProductStep, tile: TileLoop | None) -> list[str]:
         given = operands(step)
         loops = loop_texts(step, plan.buffers, plan.lengths, self._use)
-        accumulate, result = "true" if step.accumulate else "false", self._address(plan, step.result)
+        accumulate, result = "false", self._address(plan, step.result)
         if tile is not None and tile.axis in step.k:
             accumulate = "added"
             if tile.divisible:

@@ -15,7 +15,8 @@ from ...ir.graph import Affine, Node, size_of
 from ...ir.walk import depth_first
 from ...lang.checked import Length
 from ...schedule.nest import Nest, leaf_place, used_by
-from ...schedule.steps import KernelStep, Place, ScanStep, Schedule, Store
+from ...schedule.steps import KernelStep, ScanStep, Schedule, Store
+from ...schedule.storage import STORED_KINDS
 from ..access import Access, Fitted, access
 from ..lengths import cpp_length, identifier
 from ..loops import Loop, merged_loops, moves
@@ -44,7 +45,6 @@ class KernelSource:
     buffers: tuple[str, ...]
     lengths: tuple[str, ...]
     scratch: Length
-    places: tuple[Place, ...]
 
 
 class ValueWriter:
@@ -284,9 +284,9 @@ class ValueWriter:
         dtype = self.schedule.buffers[store.place.buffer].dtype
         kind = self.nodes[store.node].kind
         text = bare(value)
-        if dtype != {"real": "compute", "int": "i64", "bool": "bool"}[kind]:
+        if dtype != STORED_KINDS[kind]:
             text = f"lamina::convert<{STORAGE_TYPES[dtype]}>({text})"
-        self.out.add(f"{target} {'+=' if store.accumulate else '='} {text};")
+        self.out.add(f"{target} = {text};")
 
     def _function(self, body: Lines, comments: Sequence[str]) -> KernelSource:
         """The function around a body: its parameters are the buffers it uses, its scratch memory and the lengths it asked for."""
@@ -313,8 +313,4 @@ class ValueWriter:
             head.add(f"// {comment}")
         head.add(f"static void {self.step.name}({', '.join(parameters)}) {{")
         text = head.text() + body.text() + "}\n"
-        return KernelSource(self.step.name, text, tuple(buffers), tuple(lengths), self.scratch, self._all_places())
-
-    def _all_places(self) -> tuple[Place, ...]:
-        places = [leaf_place(self.nodes, self.leaves, number) for number in self.nest.cone if number in self.sources]
-        return (*(place for place in places if place is not None), *(store.place for store in self.step.stores))
+        return KernelSource(self.step.name, text, tuple(buffers), tuple(lengths), self.scratch)
