@@ -170,21 +170,16 @@ class _Kernel(ReductionWriter):
                 out.add(f"{kind} total_{number} = {start_value(node, kind)};")
         roots = [self.nodes[n].operands[0] for n in (*reductions, *columns)] + [store.node for store, _ in stores]
         needed = self._needed(roots)
-        scope = dict(self.text_of)
-        self.names.push()
-        depth = 0
-        for position, loop in enumerate(self.inner[:-1]):
-            out.open(f"for (int64_t {loop.variable} = 0; {loop.variable} < {self.length(loop.length)}; ++{loop.variable})")
-            depth += 1
-            self._values_at(needed, position)
-        if self.inner:
-            self._innermost(needed, reductions, columns, stores, len(self.inner) - 1)
-        else:
-            self._point(needed, reductions, columns, stores)
-        for _ in range(depth):
-            out.close()
-        self.names.pop()
-        self.text_of = scope
+        with self._scope():
+            for position, loop in enumerate(self.inner[:-1]):
+                out.open(f"for (int64_t {loop.variable} = 0; {loop.variable} < {self.length(loop.length)}; ++{loop.variable})")
+                self._values_at(needed, position)
+            if self.inner:
+                self._innermost(needed, reductions, columns, stores, len(self.inner) - 1)
+            else:
+                self._point(needed, reductions, columns, stores)
+            for _ in self.inner[:-1]:
+                out.close()
         for store, each in zip(self.step.stores, self.store_accesses, strict=True):
             if store.node in reductions and self._kept_inner(store.node):
                 self._store_array(store, each)
@@ -224,22 +219,19 @@ class _Kernel(ReductionWriter):
             clauses.setdefault(PRAGMA[node.attribute("operation")], []).append(f"part_{number}")
         text = "".join(f" reduction({operator} : {', '.join(parts)})" for operator, parts in clauses.items())
         for first, last in self._stretches(needed, low, high):
-            scope = dict(self.text_of)
-            self.names.push()
-            out.add(f"#pragma omp simd{text}")
-            out.open(f"for (int64_t {variable} = {first}; {variable} < {last}; ++{variable})")
-            self._values_at(needed, depth)
-            for number in (*reductions, *columns):
-                value = self.text_of[self.nodes[number].operands[0]]
-                if number in registers:
-                    self._accumulate(number, f"part_{number}", value)
-                else:
-                    self._fold(number, value)
-            for store, each in stores:
-                self._store(store, each, self.text_of[store.node])
-            out.close()
-            self.names.pop()
-            self.text_of = scope
+            with self._scope():
+                out.add(f"#pragma omp simd{text}")
+                out.open(f"for (int64_t {variable} = {first}; {variable} < {last}; ++{variable})")
+                self._values_at(needed, depth)
+                for number in (*reductions, *columns):
+                    value = self.text_of[self.nodes[number].operands[0]]
+                    if number in registers:
+                        self._accumulate(number, f"part_{number}", value)
+                    else:
+                        self._fold(number, value)
+                for store, each in stores:
+                    self._store(store, each, self.text_of[store.node])
+                out.close()
         for number in registers:
             self._fold(number, f"part_{number}")
         if chunked:

@@ -10,18 +10,21 @@ a scan itself, it is written by `scan_stages.py`. Running values keep the comput
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from ...schedule.nest import Nest, is_leaf, used_by
+from ...schedule.nest import is_leaf, used_by
 from ...schedule.scans import recurrence
 from ...schedule.steps import ScanStep, Schedule, Store
 from ..access import Access
 from ..lengths import identifier
-from ..loops import Loop, merged_loops
+from ..loops import Loop
 from ..text import Lines
 from .expressions import CPP_TYPES, bare, convert
 from .scan_chunks import composition, factor_text, scratch_words
-from .values import KernelSource, ValueWriter
+from .scan_stages import StagedScan
+from .scan_writer import ScanWriter
+from .values import KernelSource
 
 # lanes that step together: where they are adjacent in memory, and where each has a row of its own (more rows that lie a power of
 # two apart would evict each other from the cache)
@@ -30,80 +33,10 @@ ADJACENT_LANES, APART_LANES = 256, 8
 
 def scan_source(schedule: Schedule, step: ScanStep) -> KernelSource:
     """The C++ of one recurrence."""
-    from .scan_stages import StagedScan
-
-    plain = _Scan(schedule, step)
-    return StagedScan(schedule, step).emit() if plain.scan.staged else plain.emit()
-
-
-class ScanWriter(ValueWriter):
-    """What both forms share: the recurrence, its loops, and where a step stores."""
-
-    def __init__(self, schedule: Schedule, step: ScanStep) -> None:
-        nodes, lengths = schedule.nodes, tuple(schedule.lengths)
-        results = list(dict.fromkeys(store.node for store in step.stores))
-        self.scan = recurrence(nodes, lengths, step.leaves, step.stores, results)
-        nest = Nest((), (*self.scan.rest, self.scan.axis), (), (), {}, self.scan.cone)
-        super().__init__(schedule, step, nest)
-        self.along = Loop((self.scan.axis,), f"i_{identifier(self.scan.axis)}", self.lengths[self.scan.axis])
-
-    def _merged(self, axes: Sequence[str]) -> tuple[Loop, ...]:
-        return merged_loops(axes, self.nest, self.nodes, dict(self.lengths), self.walks)
-
-    def _set_loops(self, outer: Sequence[Loop], inner: Sequence[Loop]) -> None:
-        self.outer, self.inner = tuple(outer), tuple(inner)
-        self.outer_axes = {axis for loop in self.outer for axis in loop.axes}
-
-    def _count(self, loops: Sequence[Loop]) -> str:
-        return " * ".join(self.length(loop.length) for loop in loops) or "1"
-
-    def _decode(self, loops: Sequence[Loop], remaining: str) -> None:
-        """Declares the loops' variables, from the number of a point of all of them."""
-        declarations = []
-        for position, loop in reversed(list(enumerate(loops))):
-            size = self.length(loop.length)
-            value = remaining if position == 0 else f"{remaining} % {size}"
-            declarations.append(f"const int64_t {loop.variable} = {value};")
-            remaining = f"({remaining} / {size})"
-        for declaration in reversed(declarations):
-            self.out.add(declaration)
-
-    def _open_steps(self) -> None:
-        """The loop along the axis, in the direction of the recurrence."""
-        length, variable = self.length(self.along.length), self.along.variable
-        if self.scan.reverse:
-            self.out.open(f"for (int64_t {variable} = {length} - 1; {variable} >= 0; --{variable})")
-        else:
-            self.out.open(f"for (int64_t {variable} = 0; {variable} < {length}; ++{variable})")
-
-    def _changing(self, number: int) -> bool:
-        """Whether a value differs from step to step."""
-        return number in self.scan.free or self.scan.axis in self.nodes[number].axes
-
-    def _define_fixed(self, roots: Sequence[int], axes: set[str]) -> None:
-        """Names the values below `roots` that vary along no other axes than `axes` and on no running value."""
-        for number in self._needed(roots):
-            if number not in self.scan.free and set(self.nodes[number].axes) <= axes:
-                self._define(number, single=False)
-
-    def _stored(self, position: int) -> list[tuple[Store, Access]]:
-        """The stores of the running value at a position."""
-        pairs = zip(self.step.stores, self.store_accesses, strict=True)
-        return [(store, each) for store, each in pairs if self.scan.results[store.node] == position]
-
-    def _once(self, store: Store, loops: Sequence[Loop]) -> list[str]:
-        """What must hold at the one point of the loops, along which the value does not vary, that stores it."""
-        return [f"{loop.variable} == 0" for loop in loops if not set(loop.axes) & set(store.axes)]
-
-    def _last(self) -> str:
-        """What holds at the last step."""
-        last = "0" if self.scan.reverse else f"{self.length(self.along.length)} - 1"
-        return f"{self.along.variable} == {last}"
-
-    def _comment(self) -> str:
-        stored = ", ".join(dict.fromkeys(store.place.buffer for store in self.step.stores))
-        rest = f", for each of {' x '.join(self.scan.rest)}" if self.scan.rest else ""
-        return f"{stored}: steps {'back ' if self.scan.reverse else ''}along {self.scan.axis}{rest}"
+    results = list(dict.fromkeys(store.node for store in step.stores))
+    scan = recurrence(schedule.nodes, tuple(schedule.lengths), step.leaves, step.stores, results)
+    writer = StagedScan if scan.staged else _Scan
+    return writer(schedule, step, scan).emit()
 
 
 class _Scan(ScanWriter):
@@ -157,7 +90,6 @@ class _Scan(ScanWriter):
         self.scratch = scratch_words(self.along.length)
         self._set_loops(loops, (self.along,))
         position, carried = next(iter(self.scan.running.items()))
-        start = {"linear": "0", "max": "-__builtin_inf()", "min": "__builtin_inf()"}[how]
         out.add(f"const int64_t rows = {self._count(loops)}, chunks = lamina::scan_chunks(threads, rows, {length});")
         out.open("if (chunks > 0)")
         out.add("constexpr int64_t lanes = lamina::chunk_lanes;")
@@ -166,7 +98,18 @@ class _Scan(ScanWriter):
         out.add("double* __restrict values = factors + rows * chunks;")
         out.add("double* __restrict starts = values + rows * chunks;")
         out.add(f"const int64_t team = lamina::team_size(threads, rows * groups, rows * {length});")
-        scope = self._open_chunks("groups", loops, bodies)
+        with self._chunks("groups", loops, bodies):
+            self._compose_chunk(how, position, carried)
+        self._carry(how, loops, initials)
+        with self._chunks("(groups + 1)", loops, bodies):
+            self._run_chunk(position, carried, bodies)
+        out.add("return;")
+        out.close()
+
+    def _compose_chunk(self, how: str, position: int, carried: int) -> None:
+        """What the steps of each chunk are together."""
+        out = self.out
+        start = {"linear": "0", "max": "-__builtin_inf()", "min": "__builtin_inf()"}[how]
         out.add("double chunk_factor[lanes];")
         out.add("Real chunk_value[lanes];")
         out.add(f"for (int64_t lane = 0; lane < lanes; ++lane) chunk_factor[lane] = 1, chunk_value[lane] = Real({start});")
@@ -181,49 +124,40 @@ class _Scan(ScanWriter):
         out.add("const int64_t place = row * chunks + begin;")
         out.add("for (int64_t lane = 0; lane < lanes; ++lane) factors[place + lane] = chunk_factor[lane];")
         out.add("for (int64_t lane = 0; lane < lanes; ++lane) values[place + lane] = double(chunk_value[lane]);")
-        self._close_chunks(scope)
-        self._carry(how, loops, initials)
-        scope = self._open_chunks("(groups + 1)", loops, bodies)
+
+    def _run_chunk(self, position: int, carried: int, bodies: Sequence[int]) -> None:
+        """The steps of each chunk from its start, with their stores; the chunk behind the last one takes the steps left over."""
+        out = self.out
         out.add("Real chunk_value[lanes];")
         out.add("for (int64_t lane = 0; lane < lanes; ++lane)")
         out.add("    chunk_value[lane] = begin + lane <= chunks ? Real(starts[row * (chunks + 1) + begin + lane]) : Real(0);")
         self._open_point(carried, "chunk_value", bodies)
-        late: list[tuple[list[str], Store, Access, str]] = []
-        self._following({position: "chunk_value"}, "lane", late)
-        for once, store, each, name in late:
-            out.open(f"if ({' && '.join(once)})")
-            self._store(store, each, name)
-            out.close()
+        self._following({position: "chunk_value"}, "lane")
         out.close_with(";")
         out.open("if (begin < chunks)")
         self._run_chunks()
         out.close()
-        out.open("else")  # the steps behind the last chunk
+        out.open("else")
+        length = self.length(self.along.length)
         out.add(f"for (int64_t step = chunks * width; step < {length}; ++step) point(0, {self._step_index('step')});")
-        out.close()
-        self._close_chunks(scope)
-        out.add("return;")
         out.close()
 
     def _step_index(self, step: str) -> str:
         """The point of the axis at a step counted in the direction of the recurrence."""
         return f"{self.length(self.along.length)} - 1 - ({step})" if self.scan.reverse else step
 
-    def _open_chunks(self, groups: str, loops: Sequence[Loop], bodies: Sequence[int]) -> dict[int, str]:
+    @contextmanager
+    def _chunks(self, groups: str, loops: Sequence[Loop], bodies: Sequence[int]) -> Iterator[None]:
+        """The loop over all rows and their groups of chunks."""
         out = self.out
-        scope = dict(self.text_of)
-        self.names.push()
-        out.add("#pragma omp parallel for schedule(dynamic, 1) num_threads(team) if (team > 1)")
-        out.open(f"for (int64_t piece = 0; piece < rows * {groups}; ++piece)")
-        out.add(f"const int64_t row = piece / {groups}, begin = piece % {groups} * lanes;")
-        self._decode(loops, "row")
-        self._define_fixed(bodies, {axis for loop in loops for axis in loop.axes})
-        return scope
-
-    def _close_chunks(self, scope: dict[int, str]) -> None:
-        self.out.close()
-        self.names.pop()
-        self.text_of = scope
+        with self._scope():
+            out.add("#pragma omp parallel for schedule(dynamic, 1) num_threads(team) if (team > 1)")
+            out.open(f"for (int64_t piece = 0; piece < rows * {groups}; ++piece)")
+            out.add(f"const int64_t row = piece / {groups}, begin = piece % {groups} * lanes;")
+            self._decode(loops, "row")
+            self._define_fixed(bodies, {axis for loop in loops for axis in loop.axes})
+            yield
+            out.close()
 
     def _open_point(self, carried: int, array: str, bodies: Sequence[int]) -> None:
         """A step of one lane, as a function of the lane and the point of the axis."""
@@ -246,24 +180,22 @@ class _Scan(ScanWriter):
     def _carry(self, how: str, loops: Sequence[Loop], initials: Sequence[int]) -> None:
         """The running value at the start of every chunk, and behind the last one."""
         out = self.out
-        scope = dict(self.text_of)
-        self.names.push()
-        out.open("for (int64_t row = 0; row < rows; ++row)")
-        self._decode(loops, "row")
-        for number in self._needed(initials):
-            self._define(number, single=False)
-        out.add(f"double now = double({bare(self.text_of[initials[0]])});")
-        out.open("for (int64_t chunk = 0; chunk < chunks; ++chunk)")
-        out.add("starts[row * (chunks + 1) + chunk] = now;")
-        out.add("const double chunk_factor = factors[row * chunks + chunk], chunk_value = values[row * chunks + chunk];")
-        # a factor that has overflowed says nothing about a running value of 0
-        text = {"linear": "now == 0 ? chunk_value : chunk_factor * now + chunk_value"}.get(how, f"lamina::{how}(now, chunk_value)")
-        out.add(f"now = {text};")
-        out.close()
-        out.add("starts[row * (chunks + 1) + chunks] = now;")
-        out.close()
-        self.names.pop()
-        self.text_of = scope
+        with self._scope():
+            out.open("for (int64_t row = 0; row < rows; ++row)")
+            self._decode(loops, "row")
+            for number in self._needed(initials):
+                self._define(number, single=False)
+            out.add(f"double now = double({bare(self.text_of[initials[0]])});")
+            out.open("for (int64_t chunk = 0; chunk < chunks; ++chunk)")
+            out.add("starts[row * (chunks + 1) + chunk] = now;")
+            out.add("const double chunk_factor = factors[row * chunks + chunk], chunk_value = values[row * chunks + chunk];")
+            # a factor that has overflowed says nothing about a running value of 0
+            linear = "now == 0 ? chunk_value : chunk_factor * now + chunk_value"
+            text = linear if how == "linear" else f"lamina::{how}(now, chunk_value)"
+            out.add(f"now = {text};")
+            out.close()
+            out.add("starts[row * (chunks + 1) + chunks] = now;")
+            out.close()
 
     # -------------------------------------------------------------------------------------------- lanes
 
@@ -295,15 +227,12 @@ class _Scan(ScanWriter):
             node = self.nodes[number]
             states[position] = self._array(f"{node.attribute('name')}_now", number, node.kind)
         if states:
-            scope = dict(self.text_of)
-            self.names.push()
-            lane = self._open_lanes()
-            self._values_at(self._needed(initials), 0)
-            for position, name in states.items():
-                self._assign(f"{name}[{lane}]", self.scan.initials[position], self.nodes[self.scan.running[position]].kind)
-            self.out.close()
-            self.names.pop()
-            self.text_of = scope
+            with self._scope():
+                lane = self._open_lanes()
+                self._values_at(self._needed(initials), 0)
+                for position, name in states.items():
+                    self._assign(f"{name}[{lane}]", self.scan.initials[position], self.nodes[self.scan.running[position]].kind)
+                self.out.close()
         return states
 
     def _assign(self, target: str, number: int, kind: str) -> None:
@@ -324,43 +253,33 @@ class _Scan(ScanWriter):
         if not fixed:
             return
         names = {number: self._array(self.nodes[number].name or "fixed", number, self.nodes[number].kind) for number in fixed}
-        scope = dict(self.text_of)
-        self.names.push()
-        lane = self._open_lanes()
-        self._values_at(self._needed(fixed), 0)
-        for number, name in names.items():
-            self._assign(f"{name}[{lane}]", number, self.nodes[number].kind)
-        self.out.close()
-        self.names.pop()
-        self.text_of = scope
+        with self._scope():
+            lane = self._open_lanes()
+            self._values_at(self._needed(fixed), 0)
+            for number, name in names.items():
+                self._assign(f"{name}[{lane}]", number, self.nodes[number].kind)
+            self.out.close()
         self.hoisted = names
 
     def _step(self, bodies: Sequence[int], states: dict[int, str]) -> None:
         out = self.out
-        scope = dict(self.text_of)
-        self.names.push()
-        lane = self._open_lanes()
-        for number, name in self.hoisted.items():
-            self.text_of[number] = f"{name}[{lane}]"
-        for position, number in self.scan.running.items():
-            node = self.nodes[number]
-            name = self.names.fresh(identifier(node.attribute("name")), number)
-            out.add(f"const {CPP_TYPES[node.kind]} {name} = {states[position]}[{lane}];")
-            self.text_of[number] = name
-        self._values_at(self._needed(bodies), 0)
-        late: list[tuple[list[str], Store, Access, str]] = []
-        self._following(states, lane, late)
-        for once, store, each, name in late:
-            out.open(f"if ({' && '.join(once)})")
-            self._store(store, each, name)
+        with self._scope():
+            lane = self._open_lanes()
+            for number, name in self.hoisted.items():
+                self.text_of[number] = f"{name}[{lane}]"
+            for position, number in self.scan.running.items():
+                node = self.nodes[number]
+                name = self.names.fresh(identifier(node.attribute("name")), number)
+                out.add(f"const {CPP_TYPES[node.kind]} {name} = {states[position]}[{lane}];")
+                self.text_of[number] = name
+            self._values_at(self._needed(bodies), 0)
+            self._following(states, lane)
             out.close()
-        out.close()
-        self.names.pop()
-        self.text_of = scope
 
-    def _following(self, states: dict[int, str], lane: str, late: list[tuple[list[str], Store, Access, str]]) -> None:
-        """The values after a step: to their arrays and places; `late` takes the stores that are made at some points only."""
+    def _following(self, states: dict[int, str], lane: str) -> None:
+        """The values after a step: to their arrays and places, last the stores that are made at some points only."""
         out = self.out
+        late: list[tuple[list[str], Store, Access, str]] = []
         for position, number in self.scan.bodies.items():
             kind = self._kind(position)
             name = self.names.fresh("following", number)
@@ -375,6 +294,10 @@ class _Scan(ScanWriter):
                     self._store(store, each, name)
             if position in states:
                 out.add(f"{states[position]}[{lane}] = {name};")
+        for once, store, each, name in late:
+            out.open(f"if ({' && '.join(once)})")
+            self._store(store, each, name)
+            out.close()
 
     def _kind(self, position: int) -> str:
         """The kind of the running value at a position: its own, or that of the scan that reads it."""

@@ -10,7 +10,8 @@ threads. Right for any body; no effort is made to run loops together or in vecto
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import sympy
 
@@ -23,7 +24,7 @@ from ..loops import Loop
 from ..text import Lines
 from .expressions import CPP_TYPES, bare, convert
 from .reductions import ACCUMULATORS, COMBINE, start_value
-from .scan import ScanWriter
+from .scan_writer import ScanWriter
 from .values import KernelSource
 
 
@@ -101,26 +102,28 @@ class StagedScan(ScanWriter):
 
     # -------------------------------------------------------------------------------------------- nests
 
-    def _begin(self, context: Sequence[Loop], loops: Sequence[Loop], roots: Sequence[int]) -> tuple[dict[int, str], list[int]]:
-        self._set_loops(context, loops)
-        scope = dict(self.text_of)
-        self.names.push()
-        needed = self._needed(roots)
-        if not loops:
-            self.out.open("")
-            self._values_at(needed, 0)
-        return scope, needed
+    @contextmanager
+    def _nest(
+        self, context: Sequence[Loop], loops: Sequence[Loop], roots: Sequence[int], inner: Sequence[Loop] = ()
+    ) -> Iterator[list[int]]:
+        """The body of the loops, at a point of `context`, with the values below `roots` that it needs; `inner`: loops that are
+        opened within it."""
+        with self._scope():
+            self._set_loops(context, (*loops, *inner))
+            needed = self._needed(roots)
+            if not loops:
+                self.out.open("")
+            if not loops and not inner:
+                self._values_at(needed, 0)
+            self._open(loops, needed)
+            yield needed
+            for _ in range(max(len(loops), 1)):
+                self.out.close()
 
     def _open(self, loops: Sequence[Loop], needed: Sequence[int], first: int = 0) -> None:
         for position, loop in enumerate(loops, start=first):
             self.out.open(f"for (int64_t {loop.variable} = 0; {loop.variable} < {self.length(loop.length)}; ++{loop.variable})")
             self._values_at(needed, position)
-
-    def _end(self, count: int, scope: Mapping[int, str]) -> None:
-        for _ in range(count):
-            self.out.close()
-        self.names.pop()
-        self.text_of = dict(scope)
 
     def _assigned(self, number: int, kind: str) -> str:
         return convert(bare(self.text_of[number]), self.nodes[number].kind, kind)  # type: ignore[arg-type]
@@ -146,11 +149,10 @@ class StagedScan(ScanWriter):
             self.arrays[number] = self._new_array(f"{name}_now", number, kinds[position], inner)
             following[position] = self._new_array(f"{name}_next", number, kinds[position], inner)
         if scan.running:
-            scope, needed = self._begin(context, loops, list(scan.initials.values()))
-            self._open(loops, needed)
-            for position, number in scan.running.items():
-                self.out.add(f"{self._element(self.arrays[number])} = {self._assigned(scan.initials[position], kinds[position])};")
-            self._end(max(len(loops), 1), scope)
+            with self._nest(context, loops, list(scan.initials.values())):
+                for position, number in scan.running.items():
+                    initial = self._assigned(scan.initials[position], kinds[position])
+                    self.out.add(f"{self._element(self.arrays[number])} = {initial};")
         along = self._loop(scan.axis)
         length, variable = self.length(along.length), along.variable
         head = f"int64_t {variable} = 0; {variable} < {length}; ++{variable}"
@@ -159,26 +161,24 @@ class StagedScan(ScanWriter):
         self.out.open(f"for ({head})")
         names = known | frozenset(self.nodes[next(iter(scan.results))].attribute("names"))
         self._stages(scan, (*context, along), names)
-        scope, needed = self._begin((*context, along), loops, list(scan.bodies.values()))
-        self._open(loops, needed)
-        for position, number in scan.bodies.items():
-            if position in following:
-                self.out.add(f"{self._element(following[position])} = {self._assigned(number, kinds[position])};")
-            for result, place in scan.results.items():
-                if place != position:
-                    continue
-                if result in results:
-                    self.out.add(f"{self._element(results[result])} = {self._assigned(number, self.nodes[result].kind)};")
-                    continue
-                text = self._assigned(number, self.nodes[result].kind)
-                for store, each in self._stored(position):
-                    once = self._once(store, (*context, *loops))
-                    if scan.axis not in store.axes:
-                        once.append(self._last())
-                    self.out.open(f"if ({' && '.join(once)})" if once else "")
-                    self._store(store, each, text)
-                    self.out.close()
-        self._end(max(len(loops), 1), scope)
+        with self._nest((*context, along), loops, list(scan.bodies.values())):
+            for position, number in scan.bodies.items():
+                if position in following:
+                    self.out.add(f"{self._element(following[position])} = {self._assigned(number, kinds[position])};")
+                for result, place in scan.results.items():
+                    if place != position:
+                        continue
+                    if result in results:
+                        self.out.add(f"{self._element(results[result])} = {self._assigned(number, self.nodes[result].kind)};")
+                        continue
+                    text = self._assigned(number, self.nodes[result].kind)
+                    for store, each in self._stored(position):
+                        once = self._once(store, (*context, *loops))
+                        if scan.axis not in store.axes:
+                            once.append(self._last())
+                        self.out.open(f"if ({' && '.join(once)})" if once else "")
+                        self._store(store, each, text)
+                        self.out.close()
         for position, number in scan.running.items():
             size = self.length(self._points(inner))
             self.out.add(f"for (int64_t i = 0; i < {size}; ++i) {self.arrays[number][0]}[i] = {following[position][0]}[i];")
@@ -209,19 +209,15 @@ class StagedScan(ScanWriter):
         around = {axis for loop in context for axis in loop.axes}
         kept = [axis for axis in node.axes if axis not in around]
         array = self._new_array(node.name or node.attribute("operation"), number, node.kind, kept)
-        loops = [tuple(self._loop(axis) for axis in axes) for axes in (kept, node.attribute("over"))]
+        loops, over = (tuple(self._loop(axis) for axis in axes) for axes in (kept, node.attribute("over")))
         body = node.operands[0]
-        scope, needed = self._begin(context, (*loops[0], *loops[1]), [body])
-        self._open(loops[0], needed)
         kind = ACCUMULATORS[node.kind]
-        if not loops[0]:
-            self.out.open("")
-        self.out.add(f"{kind} total_{number} = {start_value(node, kind)};")
-        self._open(loops[1], needed, len(loops[0]))
-        value = convert(bare(self.text_of[body]), self.nodes[body].kind, node.kind)
-        self.out.add(COMBINE[node.attribute("operation")].format(f"total_{number}", f"{kind}({bare(value)})"))
-        for _ in loops[1]:
-            self.out.close()
-        self.out.add(f"{self._element(array)} = {CPP_TYPES[node.kind]}(total_{number});")
-        self._end(max(len(loops[0]), 1), scope)
+        with self._nest(context, loops, [body], over) as needed:
+            self.out.add(f"{kind} total_{number} = {start_value(node, kind)};")
+            self._open(over, needed, len(loops))
+            value = convert(bare(self.text_of[body]), self.nodes[body].kind, node.kind)
+            self.out.add(COMBINE[node.attribute("operation")].format(f"total_{number}", f"{kind}({bare(value)})"))
+            for _ in over:
+                self.out.close()
+            self.out.add(f"{self._element(array)} = {CPP_TYPES[node.kind]}(total_{number});")
         self.arrays[number] = array

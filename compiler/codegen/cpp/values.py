@@ -6,7 +6,8 @@ value's text. Holds: a value is named in the innermost loop that it varies along
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import sympy
@@ -92,6 +93,15 @@ class ValueWriter:
         self.deepest: dict[int, int] = {}
         self.quoted: set[str] = set()
         self.scratch: Length = sympy.Integer(0)
+
+    @contextmanager
+    def _scope(self) -> Iterator[None]:
+        """What is named within is forgotten after it."""
+        text_of = dict(self.text_of)
+        self.names.push()
+        yield
+        self.names.pop()
+        self.text_of = text_of
 
     def _points(self, axes: Sequence[str]) -> Length:
         return size_of(self.lengths[axis] for axis in axes)
