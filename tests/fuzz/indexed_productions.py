@@ -206,9 +206,9 @@ def _nonempty(w: Writer, over: list[str]) -> bool:
 def transform(w: Writer) -> Value | None:
     kind = w.random.choice((REAL, COMPLEX))
     value = w.pick(kind)
-    axes = [axis for axis in value.axes if axis != LEADING] if value is not None else []
-    if value is None or not axes:
+    if value is None or not value.own_axes:
         return None
+    axes = value.own_axes
     axis = w.random.choice(axes)
     if w.axes[axis].isdigit():
         return None  # along a size with no tensor of its own, there is nothing to transform

@@ -30,6 +30,11 @@ class Value:
     is_input: bool = False
     is_anonymous: bool = False
 
+    @property
+    def own_axes(self) -> list[str]:
+        """All but the leading ones, of which there may be any number."""
+        return [axis for axis in self.axes if axis != LEADING]
+
 
 @dataclass(frozen=True)
 class Statement:

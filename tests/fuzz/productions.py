@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from layer_writer import BOOL, COMPLEX, INT, LEADING, REAL, Value, Writer, union
+from layer_writer import BOOL, COMPLEX, INT, REAL, Value, Writer, union
 
 Production = Callable[[Writer], "Value | None"]
 
@@ -127,7 +127,7 @@ def integer(w: Writer) -> Value | None:
     if whole is None:
         return None
     text = w.random.choice(INTEGERS)
-    axes = [axis for axis in whole.axes if axis != LEADING] or w.known_axes()
+    axes = whole.own_axes or w.known_axes()
     axis = w.random.choice(axes)
     added = (axis,) if "{1}" in text else ()
     return w.let(text.format(whole.name, axis), union(whole, added) if "index" in text else whole.axes, INT)
@@ -146,9 +146,9 @@ def condition(w: Writer) -> Value | None:
 def ramp(w: Writer) -> Value | None:
     """Running indices and lengths as values."""
     value = w.pick()
-    axes = [axis for axis in value.axes if axis != LEADING] if value is not None else []
-    if value is None or not axes:
+    if value is None or not value.own_axes:
         return None
+    axes = value.own_axes
     axis = w.random.choice(axes)
     texts = (
         "cos(index({1}) * {0})",
@@ -162,9 +162,9 @@ def ramp(w: Writer) -> Value | None:
 def reduction(w: Writer) -> Value | None:
     """Over axes of the expression."""
     value = w.pick()
-    axes = [axis for axis in value.axes if axis != LEADING] if value is not None else []
-    if value is None or not axes:
+    if value is None or not value.own_axes:
         return None
+    axes = value.own_axes
     if w.chance(0.3):
         return _kept_reduction(w, value, w.random.choice(axes))
     over = w.random.sample(axes, 1 if w.chance(0.7) else w.random.randint(1, len(axes)))
@@ -203,9 +203,9 @@ def _kept_reduction(w: Writer, value: Value, axis: str) -> Value:
 def integer_reduction(w: Writer) -> Value | None:
     kind = w.random.choice((INT, BOOL))
     value = w.pick(kind)
-    axes = [axis for axis in value.axes if axis != LEADING] if value is not None else []
-    if value is None or not axes:
+    if value is None or not value.own_axes:
         return None
+    axes = value.own_axes
     axis = w.random.choice(axes)
     rest = [each for each in value.axes if each != axis]
     if kind == BOOL:
@@ -255,9 +255,9 @@ def own_conditions(w: Writer) -> Value | None:
 def product(w: Writer) -> Value | None:
     """A sum over shared axes of a product of two or three."""
     first = w.pick()
-    axes = [axis for axis in first.axes if axis != LEADING] if first is not None else []
-    if first is None or not axes:
+    if first is None or not first.own_axes:
         return None
+    axes = first.own_axes
     axis = w.random.choice(axes)
     second = w.pick(having=axis)
     if second is None or len(union(first, second)) > 4:
@@ -281,9 +281,9 @@ def product(w: Writer) -> Value | None:
 def weighted(w: Writer) -> Value | None:
     """A matrix product with a parameter of its own, that brings a new axis."""
     value = w.pick(most=3)
-    axes = [axis for axis in value.axes if axis != LEADING] if value is not None else []
-    if value is None or not axes:
+    if value is None or not value.own_axes:
         return None
+    axes = value.own_axes
     axis = w.random.choice(axes)
     new = w.random.choice(("M", "N")) if w.chance(0.5) else w.base_axis()
     if new in value.axes:
@@ -319,9 +319,9 @@ def complex_value(w: Writer) -> Value | None:
 
 def complex_reduction(w: Writer) -> Value | None:
     value = w.pick(COMPLEX)
-    axes = [axis for axis in value.axes if axis != LEADING] if value is not None else []
-    if value is None or not axes:
+    if value is None or not value.own_axes:
         return None
+    axes = value.own_axes
     axis = w.random.choice(axes)
     kept = [a for a in value.axes if a != axis]
     second = w.pick(w.random.choice((REAL, COMPLEX)), having=axis)
@@ -335,9 +335,9 @@ def complex_reduction(w: Writer) -> Value | None:
 
 def scan(w: Writer) -> Value | None:
     value = w.pick()
-    axes = [axis for axis in value.axes if axis != LEADING] if value is not None else []
-    if value is None or not axes:
+    if value is None or not value.own_axes:
         return None
+    axes = value.own_axes
     axis = w.random.choice(axes)
     others = [v for v in w.values if v.kind == REAL and axis not in v.axes and len(union(v, value)) <= 4 and not v.is_anonymous]
     start = "0"
@@ -365,9 +365,9 @@ def scan(w: Writer) -> Value | None:
 
 def complex_scan(w: Writer) -> Value | None:
     value = w.pick(COMPLEX)
-    axes = [axis for axis in value.axes if axis != LEADING] if value is not None else []
-    if value is None or not axes:
+    if value is None or not value.own_axes:
         return None
+    axes = value.own_axes
     axis = w.random.choice(axes)
     other = w.beside(value) or w.pick()
     if other is None or len(union(value, other)) > 4:
