@@ -1,6 +1,7 @@
 // What loop nests need beside arithmetic: threads, NaN-passing extrema as reductions, totals.
 #pragma once
 
+#include "indices.hpp"
 #include "math_base.hpp"
 
 extern "C" int omp_get_thread_num(void);
@@ -13,8 +14,6 @@ namespace lamina {
 
 // Below this many points a thread costs more to wake than it computes.
 constexpr int64_t points_per_thread = 16384;
-
-LAMINA_INLINE int64_t at_least_one(int64_t n) { return n < 1 ? 1 : n; }
 
 LAMINA_INLINE int64_t team_size(int64_t threads, int64_t pieces, int64_t points) {
     const int64_t useful = points / points_per_thread + 1;
@@ -31,35 +30,11 @@ LAMINA_INLINE int64_t share_count(int64_t team, int64_t pieces, int64_t words) {
     return at_least_one(shares < pieces ? shares : pieces);
 }
 
-// An index into 0..n-1: whether it is inside, and what stands for it where it is not. Of a dimension that is empty nothing is read.
-LAMINA_INLINE bool inside(int64_t index, int64_t n) { return uint64_t(index) < uint64_t(n); }
-
-// Narrows begin..end to those v for which index + step * v is inside 0..n-1; where there is none, to nothing.
-LAMINA_INLINE void narrow(int64_t& begin, int64_t& end, int64_t index, int64_t step, int64_t n) {
-    const int64_t first = step > 0 ? -floor_divide(index, step) : floor_divide(index - n, -step) + 1;
-    const int64_t past = step > 0 ? -floor_divide(index - n, step) : floor_divide(index, -step) + 1;
-    begin = first > begin ? (first < end ? first : end) : begin;
-    end = past < end ? (past > begin ? past : begin) : end;
-}
-
-LAMINA_INLINE int64_t clamp(int64_t index, int64_t n) { return index < 0 ? 0 : index >= n ? n - 1 : index; }
-
-LAMINA_INLINE int64_t wrap(int64_t index, int64_t n) {
-    const int64_t remainder = inside(index, n) ? index : index % at_least_one(n);
-    return remainder < 0 ? remainder + n : remainder;
-}
-
 // Whether some of the `points` indices from low to high leave 0..n-1; then says so in `status`: the check's number, low, high, n.
 static inline bool leaves(int64_t points, int64_t low, int64_t high, int64_t n, int64_t number, int64_t* status) {
     if (points < 1 || (low >= 0 && high < n)) return false;
     status[0] = number, status[1] = low, status[2] = high, status[3] = n;
     return true;
-}
-
-// Without repeating the ends: -1 is 1, n is n - 2.
-LAMINA_INLINE int64_t reflect(int64_t index, int64_t n) {
-    const int64_t once = wrap(index, 2 * (n - 1));
-    return n < 2 ? 0 : once >= n ? 2 * (n - 1) - once : once;
 }
 
 // Chunks that the steps of a recurrence are divided into, a lane to each, where there are fewer rows than lanes; else 0.

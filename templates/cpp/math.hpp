@@ -6,3 +6,4 @@
 #include "math_float.hpp"
 #include "math_special.hpp"
 #include "storage.hpp"
+#include "streaming.hpp"

@@ -1,15 +1,23 @@
 // The ground that the other math headers stand on: bit casts, exact helpers, and the functions that need no approximation.
+// The CUDA target compiles the same headers for its devices (templates/cuda/device.hpp comes first and gives the names used here).
 //
 // No standard header is included: <cmath> alone would double the time it takes to build a small kernel; the compiler's
 // builtins name the same functions. Every function is inlined and free of branches, so that a loop marked `omp simd`
 // vectorises through it. Flags expected: -fno-math-errno -fno-trapping-math -ffp-contract=fast, and no -ffast-math.
 #pragma once
 
+#if defined(__CUDACC__)
+#define LAMINA_INLINE static __device__ __forceinline__
+#define LAMINA_FUNCTION static __device__
+#define LAMINA_UNROLL _Pragma("unroll")
+#else
 #include <stdint.h>
-
 #define LAMINA_INLINE static inline __attribute__((always_inline, unused))
+#define LAMINA_FUNCTION static inline
+#define LAMINA_UNROLL _Pragma("GCC unroll 32")
+#endif
 
-#if defined(__FMA__) || defined(__FP_FAST_FMA) || defined(__aarch64__)
+#if defined(__CUDACC__) || defined(__FMA__) || defined(__FP_FAST_FMA) || defined(__aarch64__)
 #define LAMINA_HAS_FMA 1
 #else
 #define LAMINA_HAS_FMA 0
@@ -191,12 +199,12 @@ LAMINA_INLINE T bspline(T t) {
     }
     T basis[P + 1];
     T reciprocal = T(1);
-#pragma GCC unroll 32
+    LAMINA_UNROLL
     for (int j = 0; j <= P; ++j) basis[j] = T(piece == T(j));
-#pragma GCC unroll 32
+    LAMINA_UNROLL
     for (int p = 1; p <= P; ++p) {
         reciprocal /= T(p);
-#pragma GCC unroll 32
+        LAMINA_UNROLL
         for (int j = 0; j <= P; ++j) {
             if (j > P - p) break;
             basis[j] = (inside - T(j)) * basis[j] + (T(j + p + 1) - inside) * basis[j + 1];

@@ -4,7 +4,9 @@
 
 #include "math_base.hpp"
 
-#if defined(__has_builtin)
+#if defined(__CUDACC__)
+#define LAMINA_LGAMMA_R(x, sign) ::lgamma(x)
+#elif defined(__has_builtin)
 #if __has_builtin(__builtin_lgamma_r)
 #define LAMINA_LGAMMA_R __builtin_lgamma_r
 #endif
@@ -17,8 +19,9 @@ extern "C" double lgamma_r(double, int*) noexcept;
 namespace lamina {
 
 // log |gamma(x)|; lgamma itself would write the sign to a global variable.
-static inline double lgamma(double x) {
-    int sign_of_gamma;
+LAMINA_FUNCTION double lgamma(double x) {
+    int sign_of_gamma = 0;
+    (void)sign_of_gamma;
     return LAMINA_LGAMMA_R(x, &sign_of_gamma);
 }
 
@@ -28,7 +31,7 @@ static inline double lgamma(double x) {
 // digamma(x) = digamma(x - 1) + 1/(x - 1), and there digamma(x) = (x - root) P(x - 3/2), degree 21, error 2^-55.5, which
 // keeps the relative accuracy near the only positive root. From 10 on Stirling's series (Abramowitz and Stegun, 6.3.18), whose
 // first term left out is below 1e-17.
-static inline double digamma(double x) {
+LAMINA_FUNCTION double digamma(double x) {
     double result = 0.0;
     if (x <= 0.0) {
         if (x == 0.0) return copy_sign(__builtin_inf(), -x);
@@ -60,7 +63,7 @@ static inline double digamma(double x) {
 
 // Hurwitz's zeta function, the sum of (x + k)^-s over k >= 0, for x > 0 and an integer s >= 2: terms are summed up to x + k >= 12 + s,
 // the rest by Euler and Maclaurin's formula with ten terms.
-static inline double hurwitz_zeta(int s, double x) {
+LAMINA_FUNCTION double hurwitz_zeta(int s, double x) {
     double sum = 0.0;
     for (; x < 12.0 + s; x += 1.0) sum += __builtin_pow(x, -s);
     // B_2j / (2 j)!
@@ -78,7 +81,7 @@ static inline double hurwitz_zeta(int s, double x) {
 
 // The derivative of order n of digamma, n >= 0: (-1)^(n+1) n! zeta(n + 1, x). For x < 0 the terms of zeta left and right of
 // the pole next to x are two zeta functions of positive arguments. Infinite at 0 and at negative integers.
-static inline double polygamma(int n, double x) {
+LAMINA_FUNCTION double polygamma(int n, double x) {
     if (n == 0) return digamma(x);
     const int s = n + 1;
     double factorial = n % 2 == 0 ? -1.0 : 1.0;
@@ -91,11 +94,11 @@ static inline double polygamma(int n, double x) {
     return factorial * (s % 2 == 0 ? right + left : right - left);
 }
 
-static inline double trigamma(double x) { return polygamma(1, x); }
+LAMINA_FUNCTION double trigamma(double x) { return polygamma(1, x); }
 
-static inline float lgamma(float x) { return float(lgamma(double(x))); }
-static inline float digamma(float x) { return float(digamma(double(x))); }
-static inline float trigamma(float x) { return float(polygamma(1, double(x))); }
-static inline float polygamma(int n, float x) { return float(polygamma(n, double(x))); }
+LAMINA_FUNCTION float lgamma(float x) { return float(lgamma(double(x))); }
+LAMINA_FUNCTION float digamma(float x) { return float(digamma(double(x))); }
+LAMINA_FUNCTION float trigamma(float x) { return float(polygamma(1, double(x))); }
+LAMINA_FUNCTION float polygamma(int n, float x) { return float(polygamma(n, double(x))); }
 
 }  // namespace lamina

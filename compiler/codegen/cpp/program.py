@@ -41,7 +41,7 @@ from .scan import scan_source
 from .tile_calls import longest, partials, tile_begin, tile_dimensions, tile_end
 from .values import STORAGE_TYPES, KernelSource
 
-_HEADERS = ("math_base.hpp", "math_double.hpp", "math_float.hpp", "math_special.hpp", "storage.hpp", "loops.hpp")
+_HEADERS = ("math_base.hpp", "math_double.hpp", "math_float.hpp", "math_special.hpp", "storage.hpp", "indices.hpp", "loops.hpp")
 SHARES, SHARED_WORDS = 4, 65536  # shares_per_thread and most_shared_words of loops.hpp
 
 
