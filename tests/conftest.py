@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# Triton decides when it is imported whether kernels are interpreted; torch may import it in any test.
+os.environ.setdefault("TRITON_INTERPRET", "1")
+
 import pytest
 
 

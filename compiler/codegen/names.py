@@ -23,8 +23,8 @@ RESERVED = frozenset(re.findall(r"\w+", _RESERVED))
 class Names:
     """Hands out identifiers; `push` and `pop` bound a scope."""
 
-    def __init__(self) -> None:
-        self._scopes: list[set[str]] = [set(RESERVED)]
+    def __init__(self, further: frozenset[str] = frozenset()) -> None:
+        self._scopes: list[set[str]] = [set(RESERVED | further)]
 
     def push(self) -> None:
         self._scopes.append(set(self._scopes[-1]))

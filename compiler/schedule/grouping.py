@@ -20,7 +20,14 @@ from .steps import KernelStep, Place, Store
 class Grouping:
     """Plans kernels; `leaves` is shared with the caller and grows with every stored value that later steps may read."""
 
-    def __init__(self, builder: Builder, leaves: dict[int, Place], temporary: Callable[[str, tuple[str, ...]], Place]) -> None:
+    def __init__(
+        self,
+        builder: Builder,
+        leaves: dict[int, Place],
+        temporary: Callable[[str, tuple[str, ...]], Place],
+        kept_inner: bool = True,
+    ) -> None:
+        self.kept_inner = kept_inner
         self.builder = builder
         self.leaves = leaves
         self.temporary = temporary
@@ -60,7 +67,7 @@ class Grouping:
 
     def _nest(self, stores: tuple[Store, ...]) -> list[KernelStep]:
         nodes = self.builder.nodes
-        nest = plan_nest(nodes, tuple(self.builder.axes), self.leaves, stores)
+        nest = plan_nest(nodes, tuple(self.builder.axes), self.leaves, stores, self.kept_inner)
         if nest.cut:
             self.notes.append(f"{len(nest.cut)} reduction(s) stored before the values that use them at every point")
             return self._after(nest.cut, stores)
@@ -77,7 +84,7 @@ class Grouping:
             return [step for store in stores for step in self._nest((store,))]
         if not now:  # a value of several reductions over different points: these first
             return self._after(first_reductions(nodes, self.leaves, stores[0].node), stores)
-        again = plan_nest(nodes, tuple(self.builder.axes), self.leaves, now)
+        again = plan_nest(nodes, tuple(self.builder.axes), self.leaves, now, self.kept_inner)
         if again.cut or again.deferred:  # the reductions stored besides do not fit one nest
             steps = self._plan(now)
         else:

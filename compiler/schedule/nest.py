@@ -128,8 +128,10 @@ def loop_order(
     return tuple(result) + tuple(axis for axis in domain if axis not in result)
 
 
-def plan_nest(nodes: Sequence[Node], axes: Sequence[str], leaves: Mapping[int, Place], stores: Sequence[Store]) -> Nest:
-    """The nest of stores that share one domain."""
+def plan_nest(
+    nodes: Sequence[Node], axes: Sequence[str], leaves: Mapping[int, Place], stores: Sequence[Store], kept_inner: bool = True
+) -> Nest:
+    """The nest of stores that share one domain. `kept_inner`: whether row reductions may keep axes of inner loops."""
     cone = cone_of(nodes, leaves, [store.node for store in stores])
     inside = set(cone)
     reductions = [n for n in cone if nodes[n].op == "reduce" and n not in leaves]
@@ -174,10 +176,14 @@ def plan_nest(nodes: Sequence[Node], axes: Sequence[str], leaves: Mapping[int, P
         outer_set = set(domain).intersection(*(nodes[n].axes for n in row))
         if not outer_set:
             return Nest(order, (), (), (), {}, cone, cut=_first(nodes, leaves, row))
+        if not kept_inner:
+            keeping = [n for n in row if set(nodes[n].axes) != outer_set]
+            if keeping:
+                return Nest(order, (), (), (), {}, cone, cut=_first(nodes, leaves, keeping)[:1])
         outer = tuple(axis for axis in order if axis in outer_set)
         inner = tuple(axis for axis in order if axis not in outer_set)
         for n in list(terminal):
-            if body_axes[n] == set(domain) and outer_set <= set(nodes[n].axes):
+            if body_axes[n] == set(domain) and outer_set <= set(nodes[n].axes) and (kept_inner or outer_set == set(nodes[n].axes)):
                 row.append(n)
                 terminal.remove(n)
         row.sort()

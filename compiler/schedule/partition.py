@@ -44,13 +44,18 @@ STORED_OPS = ("contract", "view", "scatter", "scan", "transform")  # a node of t
 STEP_OPS_REFUSED = ("contract", "view", "stack", "slice", "scatter", "transform")
 
 
-def schedule(graph: Graph, signature: Signature) -> Schedule:
-    """The steps that compute the graph for tensors of this signature. Raises NotLowered."""
-    return _Partition(graph, signature).run()
+def schedule(graph: Graph, signature: Signature, tiled: bool = True) -> Schedule:
+    """The steps that compute the graph for tensors of this signature. Raises NotLowered.
+
+    `tiled`: as threads with caches of their own want it. Without, temporaries are whole (there are no tile loops), and the row
+    reductions of a nest have the axes of its rows, no inner ones besides: a row has no memory but registers.
+    """
+    return _Partition(graph, signature, tiled).run()
 
 
 class _Partition:
-    def __init__(self, graph: Graph, signature: Signature) -> None:
+    def __init__(self, graph: Graph, signature: Signature, tiled: bool) -> None:
+        self.tiled = tiled
         self.graph = graph
         self.compute = signature.compute
         self.builder = Builder(graph.name, graph.axes, graph.inputs, simplify)
@@ -74,7 +79,7 @@ class _Partition:
             dtype = self._stored(self._output_dtype(out, signature))
             self.buffers[out.spec.name] = Buffer(out.spec.name, "output", dtype, dimensions, parts=in_parts(out.spec))
         self.steps: list[Step] = []
-        self.grouping = Grouping(self.builder, self.leaves, self.storage.temporary)
+        self.grouping = Grouping(self.builder, self.leaves, self.storage.temporary, kept_inner=tiled)
         self.free = FreeValues(self.builder.nodes)
         self.products = ProductSteps(self.storage, self.grouping)
         self.views = ViewSteps(self.storage, self.grouping)
@@ -129,7 +134,8 @@ class _Partition:
             for step in (step for steps, _ in prepared for step in steps):
                 # what the kernels have just stored is there for a scan to read
                 self.steps.append(replace(step, leaves=dict(self.leaves)) if isinstance(step, ScanStep) else step)
-        steps, buffers, tiles = tile_loops(tuple(self.steps), self.buffers, self.builder)
+        planned = tuple(self.steps)
+        steps, buffers, tiles = tile_loops(planned, self.buffers, self.builder) if self.tiled else (planned, self.buffers, ())
         return Schedule(
             self.graph.name,
             self.compute,

@@ -73,6 +73,35 @@ class Argument:
 
 
 @dataclass(frozen=True)
+class Launch:
+    """One call that a program for a device makes, in order.
+
+    `kind`: "kernel", a function of the source, or "torch", a function of `runtime/device_calls.py` that a library computes.
+    `grid`: how many programs (blocks) along up to three dimensions; where there are none, nothing is launched. `constants`: what
+    the kernel is specialised for at the call, in order: each expression may use those before it, and so may the grid. `arguments`:
+    in the order of the function's parameters; a buffer's name, or, after "=", an integer expression. `warps`: how many a program
+    has. All expressions are Python over `n`, `stride` (input name -> element strides), `padded` (the least power of two from a
+    number on) and `blocks` (a quotient rounded up).
+    """
+
+    kind: str
+    name: str
+    grid: tuple[str, ...]
+    constants: tuple[tuple[str, str], ...]
+    arguments: tuple[str, ...]
+    warps: str = "4"
+
+    def to_json(self) -> list[Any]:
+        constants = [list(each) for each in self.constants]
+        return [self.kind, self.name, list(self.grid), constants, list(self.arguments), self.warps]
+
+    @classmethod
+    def from_json(cls, value: list[Any]) -> Launch:
+        kind, name, grid, constants, arguments, warps = value
+        return cls(kind, name, tuple(grid), tuple((each[0], each[1]) for each in constants), tuple(arguments), warps)
+
+
+@dataclass(frozen=True)
 class Program:
     """A complete translation unit with one entry point:
 
@@ -84,6 +113,8 @@ class Program:
     `report`: (title, text) pairs for whoever reads the report. `checks`: what indices are checked at run time; where there are any,
     the last argument is the status: 0, or, where an index left its dimension and the program stopped short, the number of its check
     (from 1), the smallest and the largest index and the dimension's length. `ir.outside.outside_message` says it in words.
+
+    A program for a device has no entry point: `launches` lists the calls of its kernels, `symbol` is empty.
     """
 
     name: str
@@ -96,6 +127,7 @@ class Program:
     strides: tuple[tuple[str, int], ...]
     report: tuple[tuple[str, str], ...]
     checks: tuple[str, ...] = ()
+    launches: tuple[Launch, ...] = ()
 
     def with_role(self, role: str) -> tuple[Argument, ...]:
         return tuple(argument for argument in self.arguments if argument.role == role)
@@ -113,6 +145,7 @@ class Program:
             "strides": [[name, dimension] for name, dimension in self.strides],
             "report": [[title, text] for title, text in self.report],
             "checks": list(self.checks),
+            "launches": [launch.to_json() for launch in self.launches],
         }
 
     @classmethod
@@ -128,4 +161,5 @@ class Program:
             strides=tuple((name, dimension) for name, dimension in value["strides"]),
             report=tuple((title, text) for title, text in value["report"]),
             checks=tuple(value["checks"]),
+            launches=tuple(Launch.from_json(each) for each in value.get("launches", ())),
         )

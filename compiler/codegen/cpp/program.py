@@ -13,7 +13,6 @@ from importlib import resources
 import jinja2
 import sympy
 
-from ...ir.fingerprint import fingerprint
 from ...ir.graph import Graph
 from ...lang.checked import Length
 from ...passes.pipeline import finish
@@ -33,8 +32,8 @@ from ...schedule.steps import (
     tile_length,
 )
 from ..access import passed_strides, stride_variable
+from ..banner import banner
 from ..lengths import cpp_length, identifier, python_length
-from ..version import VERSION
 from .calls import WORKSPACE, CallWriter
 from .kernel import kernel_source
 from .scan import scan_source
@@ -167,7 +166,7 @@ class _Assembly(CallWriter):
             _environment()
             .get_template("program.cpp.jinja")
             .render(
-                banner=self._banner(),
+                banner=banner(self.graph, self.signature, self.direction, "cpp", self.same_bits),
                 runtime=runtime_text(self._further_headers(), self.same_bits),
                 real=STORAGE_TYPES[self.signature.compute],
                 kernels=[kernel.text for kernel in self.kernels],
@@ -256,30 +255,6 @@ class _Assembly(CallWriter):
             )
         lines.append("(void)integers, (void)data, (void)threads;")
         return lines
-
-    def _banner(self) -> list[str]:
-        lines = [
-            f"Lamina {VERSION}: layer {self.graph.name}, {self.direction}, target cpp, reals computed in {self.signature.compute}"
-        ]
-        lines += self._statements()
-        stored = ", ".join(f"{entry.name} {entry.dtype} {entry.layout}" for entry in self.signature.inputs)
-        lines.append(f"inputs: {stored or 'none'}")
-        fused = (
-            "none: the gradient of a maximum compares values computed twice" if self.same_bits else "allowed (-ffp-contract=fast)"
-        )
-        lines.append(f"fused multiply-add: {fused}; reassociation: only in sums marked `omp simd reduction`")
-        lines.append("approximations: none")
-        passes = "planar, resolve_views, recognize_and_unroll, differentiate, transpose_scatters, split"
-        lines.append(f"passes: {passes}, expand_complex_functions, share_nested_sums, share_reciprocals")
-        lines.append(f"fingerprint: {fingerprint(self.graph)}")
-        lines.append(f"made by: lamina inspect FILE source -l {self.graph.name} --direction {self.direction}")
-        return lines
-
-    def _statements(self) -> list[str]:
-        """The lines of the specification that named values come from, in its order."""
-        spans = [node.span for node in self.graph.nodes if node.span is not None and node.name is not None and node.op != "read"]
-        found = {(span.file, span.line): span.text for span in spans if span.text}
-        return [f"    {found[place]}" for place in sorted(found)]
 
     def _report(self) -> tuple[tuple[str, str], ...]:
         rows = []

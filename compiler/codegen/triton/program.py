@@ -1,0 +1,85 @@
+"""A whole Triton program: kernels, the launches that run them in order, the arguments these take.
+
+In: a graph and a signature. Out: a `Program` whose source is one Python module, with the runtime functions that it uses. What
+holds: the same graph, signature and version give the same bytes.
+"""
+
+from __future__ import annotations
+
+from ...ir.graph import Graph
+from ...passes.pipeline import finish
+from ...passes.ties import needs_same_bits
+from ...schedule.partition import NotLowered, schedule
+from ...schedule.program import REAL_COUNTERPARTS, Argument, Launch, Program, Signature
+from ...schedule.steps import KernelStep, Schedule, Step
+from ..access import passed_strides
+from ..banner import banner
+from ..lengths import python_length
+from .expressions import ExpressionWriter
+from .kernel import sweep
+from .runtime_text import runtime_text
+from .values import KernelText
+
+_COMPLEX = {real: name for name, real in REAL_COUNTERPARTS.items()}
+
+
+def generate(graph: Graph, signature: Signature, direction: str = "forward") -> Program:
+    """The Triton program of a math-level graph for tensors of this signature. Raises schedule.partition.NotLowered."""
+    plan = schedule(finish(graph), signature, tiled=False)
+    return _Assembly(graph, plan, signature, direction).program()
+
+
+class _Assembly:
+    def __init__(self, graph: Graph, plan: Schedule, signature: Signature, direction: str) -> None:
+        self.graph, self.plan, self.signature, self.direction = graph, plan, signature, direction
+        self.writer = ExpressionWriter(plan.compute == "f64")
+        self.same_bits = needs_same_bits(graph)
+        self.kernels: list[KernelText] = []
+        self.launches: list[Launch] = []
+        self.temporaries: list[Argument] = []
+        self.report: list[tuple[str, str]] = []
+
+    def program(self) -> Program:
+        for step in self.plan.steps:
+            self._step(step)
+        return Program(
+            name=self.graph.name,
+            direction=self.direction,
+            target="triton",
+            source=self._source(),
+            symbol="",
+            arguments=self._arguments(),
+            integers=(),
+            strides=tuple(
+                (buffer.name, dimension) for buffer in self.plan.buffers.values() for dimension in passed_strides(buffer)
+            ),
+            report=(*self.report, *(("note", note) for note in self.plan.notes)),
+            launches=tuple(self.launches),
+        )
+
+    def _step(self, step: Step) -> None:
+        if isinstance(step, KernelStep):
+            made = sweep(self.plan, step, self.writer)
+            self.kernels += made.kernels
+            self.launches += made.launches
+            self.temporaries += made.temporaries
+            self.report.append((step.name, made.note))
+        else:
+            raise NotLowered(f"a {type(step).__name__} on the target triton")
+
+    def _arguments(self) -> tuple[Argument, ...]:
+        arguments = []
+        for buffer in self.plan.buffers.values():
+            dtype = self.signature.compute if buffer.dtype == "compute" else buffer.dtype
+            dimensions = buffer.dimensions
+            if buffer.parts:
+                dtype, dimensions = _COMPLEX[dtype], dimensions[:-1]
+            arguments.append(Argument(buffer.name, buffer.role, dtype, tuple(python_length(length) for length in dimensions)))
+        return (*arguments, *self.temporaries)
+
+    def _source(self) -> str:
+        lines = [f"# {line}".rstrip() for line in banner(self.graph, self.signature, self.direction, "triton", self.same_bits)]
+        runtime = runtime_text(self.writer.functions, self.writer.double)
+        head = "\n".join(lines) + "\n\nimport triton\nimport triton.language as tl\n"
+        parts = [head, *([runtime] if runtime else []), *(kernel.text for kernel in self.kernels)]
+        return "\n\n".join(parts)
