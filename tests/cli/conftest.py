@@ -37,5 +37,17 @@ class Lamina:
 
 
 @pytest.fixture
+def unseen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A specification that nothing has been derived from yet: neither this process, which keeps every layer's functions under a
+    name made of its text, nor the cache, which is the test's own."""
+    monkeypatch.setenv("LAMINA_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "unseen.lam"
+    path.write_text(
+        f"layer unseen {{ # {tmp_path.name}\n  in x[..., C]\n  let e = exp(x - max[C](x))\n  out y[..., C] = e / sum[C](e)\n}}"
+    )
+    return path
+
+
+@pytest.fixture
 def lamina_cli(capsys: pytest.CaptureFixture[str]) -> Lamina:
     return Lamina(capsys)
