@@ -192,9 +192,15 @@ def plan_nest(
         outer_set = set()
 
     misplaced = [n for n in terminal if body_axes[n] != set(domain) and not (row and body_axes[n] == set(outer))]
-    nested = [n for n in misplaced if any(r in cone_of(nodes, leaves, [nodes[n].operands[0]]) for r in reductions)]
-    if nested:
-        below = [r for n in nested for r in cone_of(nodes, leaves, [nodes[n].operands[0]]) if r in reductions]
+    # below a reduction of this nest only what its rows have finished is known, below one that has no place in it nothing
+    unknown = set(reductions) - set(row)
+    below = [
+        r
+        for n in terminal
+        for r in cone_of(nodes, leaves, [nodes[n].operands[0]])
+        if r in (reductions if n in misplaced else unknown)
+    ]
+    if below:
         return Nest(order, (), (), (), {}, cone, cut=_first(nodes, leaves, sorted(set(below))))
 
     levels: dict[int, int] = {}

@@ -17,7 +17,6 @@ from shrink import shrunken
 from worker import Worker
 
 FIRST_SEED = 20260
-KNOWN_DEFECTS = (20332,)  # a second gradient whose kernel uses a value before it is there: KeyError in codegen/cpp/values.py
 UNITS, UNIT = 10, 20  # layers built together: what a build costs is mostly the runtime they share
 REGRESSIONS = [pytest.param(path, id=path.stem) for path in sorted((Path(__file__).parent / "regressions").glob("*.lam"))]
 
@@ -46,17 +45,7 @@ def judge(layers: list[RandomLayer], worker: Worker, level: str = "-O1") -> None
 @pytest.mark.parametrize("unit", range(UNITS))
 def test_random_layers_as_interpreted(unit: int, worker: Worker) -> None:
     first = FIRST_SEED + unit * UNIT
-    judge(
-        [random_layer(seed) for seed in range(first, first + UNIT) if seed not in KNOWN_DEFECTS],
-        worker,
-        "-O1" if unit % 5 == 0 else "-O0",
-    )
-
-
-@pytest.mark.xfail(strict=True, reason="known defects; one that is mended fails here, so that it is taken off the list")
-@pytest.mark.parametrize("seed", KNOWN_DEFECTS)
-def test_known_defects(seed: int, worker: Worker) -> None:
-    judge([random_layer(seed)], worker, "-O0")
+    judge([random_layer(seed) for seed in range(first, first + UNIT)], worker, "-O1" if unit % 5 == 0 else "-O0")
 
 
 def test_the_generator_covers_the_language() -> None:
