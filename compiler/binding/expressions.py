@@ -9,6 +9,8 @@ from __future__ import annotations
 import sympy
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 
+from ..lang.lengths import Quotient
+
 _RELATIONS = {sympy.Eq: "==", sympy.Ne: "!=", sympy.Lt: "<", sympy.Le: "<=", sympy.Gt: ">", sympy.Ge: ">="}
 
 
@@ -28,6 +30,8 @@ def python_text(expression: sympy.Basic) -> str:
         return f"({sign.join(sorted(python_text(argument) for argument in expression.args))})"
     if isinstance(expression, sympy.Pow) and expression.exp.is_Integer and expression.exp > 0:
         return f"({python_text(expression.base)} ** {expression.exp})"
+    if isinstance(expression, Quotient):
+        return f"({python_text(expression.args[0])} // {python_text(expression.args[1])})"
     if isinstance(expression, sympy.floor):
         return _quotient(expression.args[0])
     if isinstance(expression, sympy.ceiling):

@@ -13,6 +13,7 @@ from functools import lru_cache
 import sympy
 
 from ..lang.checked import Length
+from ..lang.lengths import Quotient
 
 
 def identifier(name: str) -> str:
@@ -55,8 +56,8 @@ def _print(length: Length, symbol: Callable[[str], str], divide: str | None) -> 
         return " * ".join(_print(factor, symbol, divide) for factor in length.as_ordered_factors())
     if length.is_Pow and length.exp.is_Integer and int(length.exp) > 0:
         return " * ".join([_print(length.base, symbol, divide)] * int(length.exp))
-    if isinstance(length, sympy.floor):
-        numerator, denominator = sympy.fraction(sympy.together(length.args[0]))
+    if isinstance(length, (sympy.floor, Quotient)):
+        numerator, denominator = length.args if len(length.args) == 2 else sympy.fraction(sympy.together(length.args[0]))
         top, bottom = _print(numerator, symbol, divide), _print(denominator, symbol, divide)
         return f"{divide}({top}, {bottom})" if divide else f"(({top}) // ({bottom}))"
     if isinstance(length, (sympy.Max, sympy.Min)):

@@ -15,10 +15,12 @@ from typing import Any
 import sympy
 
 from ..lang.checked import Length, length_symbol
+from ..lang.lengths import Quotient
 
 _TOKEN = re.compile(r"\s*(?:(?P<number>\d+)|(?P<name>\.\.\.|[A-Za-z_][\w.]*)|(?P<sign>\*\*|[-+*/(),]))")
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "floor": sympy.floor,
+    "Quotient": Quotient,
     "ceiling": sympy.ceiling,
     "Max": sympy.Max,
     "Min": sympy.Min,

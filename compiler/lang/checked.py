@@ -8,7 +8,7 @@ What holds in a checked layer:
   `sum[k in 2..5](w[k])` has an axis k of length 3 and reads w at k + 2.
 - `...` is a single axis named "...", the product of all leading axes.
 - Sizes with a known value are numbers. An axis or size whose length is known only at the call is `sympy.Symbol(name)`
-  (made by `length_symbol`); derived lengths are expressions in those symbols, `/` being `sympy.floor` of the quotient.
+  (made by `length_symbol`); derived lengths are expressions in those symbols, `/` being `lengths.quotient`.
 - An expression's `axes` are the axes it varies over, in order of first appearance.
 """
 

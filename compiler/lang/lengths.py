@@ -18,6 +18,33 @@ MAXIMUM_TERMS = 40
 MAXIMUM_SYMBOLIC_EXPONENT = 4
 
 
+class Quotient(sympy.Function):
+    """numerator / denominator, rounded down, where the denominator is no number.
+
+    sympy's floor draws conclusions about such a quotient from its value at the least lengths alone, as if it could only grow: it
+    takes floor(1 - 2/Max(1, A*B)) to be -1. Here nothing is concluded but the sign.
+    """
+
+    nargs = 2
+    is_integer = True
+
+    @classmethod
+    def eval(cls, numerator: sympy.Expr, denominator: sympy.Expr) -> sympy.Expr | None:
+        ratio = sympy.expand(numerator / denominator)
+        top, bottom = sympy.fraction(sympy.together(ratio))
+        if bottom.is_number:
+            return sympy.floor(ratio)
+        return None if (top, bottom) == (numerator, denominator) else cls(top, bottom)
+
+    def _eval_is_nonnegative(self) -> bool | None:
+        return True if all(argument.is_nonnegative for argument in self.args) else None
+
+
+def quotient(numerator: sympy.Expr, denominator: sympy.Expr) -> sympy.Expr:
+    """The quotient, rounded down: sympy's floor of a sum of terms with rational coefficients, or a `Quotient`."""
+    return Quotient(sympy.sympify(numerator), sympy.sympify(denominator))
+
+
 class ArithmeticProblem(Exception):
     """The arithmetic has no result; the text says why, in words for the user."""
 
@@ -48,7 +75,7 @@ def divide(left: Length, right: Length) -> Length:
         raise ArithmeticProblem("division by zero")
     if isinstance(left, int) and isinstance(right, int):
         return left // right
-    return _bounded(sympy.floor(sympy.expand(sympy.sympify(left) / right)))
+    return _bounded(quotient(left, right))
 
 
 def power(base: Length, exponent: Length) -> Length:
@@ -127,17 +154,25 @@ def text_of(length: Length) -> str:
     return _LengthPrinter().doprint(length)
 
 
+_ROUNDED = (sympy.floor, Quotient)
+
+
 class _LengthPrinter(sympy.printing.str.StrPrinter):
     def _print_floor(self, expression: sympy.Expr) -> str:
-        numerator, denominator = expression.args[0].as_numer_denom()
+        return self._ratio(*expression.args[0].as_numer_denom())
+
+    def _print_Quotient(self, expression: sympy.Expr) -> str:
+        return self._ratio(*expression.args)
+
+    def _ratio(self, numerator: sympy.Expr, denominator: sympy.Expr) -> str:
         return f"{self.parenthesize(numerator, 50)}/{self.parenthesize(denominator, 60)}"
 
     def _print_Mul(self, expression: sympy.Expr) -> str:
         # A rounded quotient among factors keeps its parentheses: 2*(T/2) is not 2*T/2.
-        factors = [f"({self._print(factor)})" for factor in expression.args if isinstance(factor, sympy.floor)]
+        factors = [f"({self._print(factor)})" for factor in expression.args if isinstance(factor, _ROUNDED)]
         if not factors:
             return super()._print_Mul(expression)
-        rest = expression.func(*(factor for factor in expression.args if not isinstance(factor, sympy.floor)))
+        rest = expression.func(*(factor for factor in expression.args if not isinstance(factor, _ROUNDED)))
         if rest == -1:
             return "-" + "*".join(factors)
         return "*".join(factors if rest == 1 else [self.parenthesize(rest, 50), *factors])

@@ -41,7 +41,7 @@ def finish(graph: Graph) -> Graph:
     """What is done last, just before scheduling: nothing is differentiated after it, so adjoints never see reciprocals."""
     graph = expand_complex_functions(graph, _builder(graph))
     # after every derivative: the points of a reduction share a tie, the links of a chain do not
-    graph = write_out_extrema(graph, _builder(graph), of_reads_only=needs_same_bits(graph))
+    graph = write_out_extrema(graph, _builder(graph), of_inputs_only=needs_same_bits(graph))
     # sums before reciprocals, which would make equal factors look different
     graph = share_nested_sums(graph, _builder(graph))
     if needs_same_bits(graph):

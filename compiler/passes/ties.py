@@ -12,6 +12,8 @@ product on its own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..ir.graph import Graph, Node
 from .invariance import outputs_invariant
 
@@ -23,9 +25,15 @@ def compared_extrema(graph: Graph) -> list[int]:
         if node.op != "eq":
             continue
         for extremum, other in (node.operands, node.operands[::-1]):
-            if _is_extremum(graph, extremum) and graph.nodes[other].op != "read":
+            if _is_extremum(graph, extremum) and not is_given(graph.nodes, other):
                 found.setdefault(extremum)
     return list(found)
+
+
+def is_given(nodes: Sequence[Node], number: int) -> bool:
+    """Whether a value is an element of an input, rather than computed: the same bits wherever it is read."""
+    node = nodes[number]
+    return node.op == "read" and nodes[node.operands[0]].op == "input"
 
 
 def needs_same_bits(graph: Graph) -> bool:
@@ -37,7 +45,7 @@ def needs_same_bits(graph: Graph) -> bool:
         return False
     plain = Graph(graph.name, graph.axes, graph.inputs, graph.nodes, outs, graph.level)
     return any(
-        _extremum_op(node) and graph.nodes[node.operands[0]].op != "read" and not outputs_invariant(plain, number)
+        _extremum_op(node) and not is_given(graph.nodes, node.operands[0]) and not outputs_invariant(plain, number)
         for number, node in enumerate(graph.nodes)
     )
 

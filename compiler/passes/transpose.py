@@ -28,6 +28,7 @@ import sympy
 from ..ir.graph import Affine, Builder, GatherSlot, Graph, Node, entry_length, whole_index
 from ..ir.ranges import bounds, can_leave
 from ..lang.checked import Entry, Length
+from ..lang.lengths import quotient
 from .costs import nominal_length
 from .substitute import affine_value, renamed_axis, rewritten
 
@@ -143,7 +144,7 @@ class _Transposition:
 
     def _images(self, position: Affine, stem: str, period: Length, low: Length, high: Length, at: str | None = None) -> _Preimage:
         """Position + m * period for every m from low // period to high // period."""
-        first, last = sympy.floor(low / period), sympy.floor(high / period)
+        first, last = quotient(low, period), quotient(high, period)
         count = sympy.Max(0, last - first + 1)
         axis = self.builder.fresh_axis(f"{stem}_image", count)
         index = Affine((*position.terms, (axis, period)), position.offset + first * period)

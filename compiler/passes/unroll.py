@@ -21,6 +21,7 @@ from ..ir.walk import depth_first
 from .contractions import as_contraction
 from .recognize import add_terms
 from .substitute import constant_index, push_slice, rewritten, stacked_axes, substitute
+from .ties import is_given
 
 LONGEST_UNROLLED = 32
 LONGEST_UNROLLED_POLYNOMIAL_ORDER = 256
@@ -50,12 +51,12 @@ def recognize_and_unroll(graph: Graph, builder: Builder) -> Graph:
     return rewritten(builder, graph, hook, "math")
 
 
-def write_out_extrema(graph: Graph, builder: Builder, of_reads_only: bool) -> Graph:
+def write_out_extrema(graph: Graph, builder: Builder, of_inputs_only: bool) -> Graph:
     """Before: max and min as reductions. After: those over short indices of their own are chains of binary extrema.
 
     Why it is legal: the largest of some values is the same number in any order, and nothing is differentiated afterwards, so that
-    who shares a tie no longer matters. `of_reads_only`: of values that are read alone, which equal the extremum wherever they are
-    read again; computed ones that are compared with it must be known as its points (see ties.py).
+    who shares a tie no longer matters. `of_inputs_only`: of elements of inputs alone, which equal the extremum wherever they
+    are read again; computed ones that are compared with it must be known as its points (see ties.py).
     """
     stored = frozenset(axis for spec in graph.inputs for entry in spec.entries for axis in entry.axes)
     context = _Context(stored, FreeValues(builder.nodes))
@@ -63,7 +64,7 @@ def write_out_extrema(graph: Graph, builder: Builder, of_reads_only: bool) -> Gr
     def hook(b: Builder, node: Node, operands: tuple[int, ...]) -> int | None:
         if node.op != "reduce" or node.attribute("operation") not in ("max", "min"):
             return None
-        if (of_reads_only and b.nodes[operands[0]].op != "read") or context.free.of(operands[0]):
+        if (of_inputs_only and not is_given(b.nodes, operands[0])) or context.free.of(operands[0]):
             return None
         return _term_by_term(b, operands[0], node.attribute("operation"), node.attribute("over"), context)
 

@@ -27,6 +27,7 @@ import sympy
 
 from ..ir.graph import Affine, Builder
 from ..lang.checked import Length
+from ..lang.lengths import quotient
 from ..passes.costs import nominal_length
 from .nest import cone_of, is_leaf, leaf_place
 from .steps import (
@@ -148,7 +149,7 @@ class _Tiling:
         before, tiled, loops = self.run(best.before, elsewhere | parts[1] | parts[2])
         after, more, later = self.run(best.after, elsewhere | parts[0] | parts[1])
         first, last = len(before), len(before) + len(best.within)
-        extent = TILE_UNIT * (1 + sympy.floor(TILE_ELEMENTS // TILE_UNIT / (self._row(best.tiled) + 1)))
+        extent = TILE_UNIT * (1 + quotient(TILE_ELEMENTS // TILE_UNIT, self._row(best.tiled) + 1))
         loops.append(TileLoop(best.batch, best.axis, extent, first, last, tuple(sorted(best.tiled)), _sums_lie_together(best)))
         loops += [replace(loop, first=loop.first + last, last=loop.last + last) for loop in later]
         return [*before, *best.within, *after], {**tiled, **best.tiled, **more}, loops

@@ -40,14 +40,17 @@ def main() -> int:
     worker = Worker()
     levels = cycle(LEVELS)
     while unit := list(islice(seeds, UNIT)):
-        for outcome in worker.attempt([random_layer(seed) for seed in unit], next(levels)):
+        level = next(levels)
+        for outcome in worker.attempt([random_layer(seed) for seed in unit], level):
             done += 1
             if outcome.refusal:
                 refusals[outcome.refusal] += 1
             if outcome.failure:
                 kinds[likeness(outcome)] += 1
                 if kinds[likeness(outcome)] <= _MOST_OF_A_KIND:
-                    describe(outcome, worker)
+                    describe(outcome, worker, level)
+                else:
+                    print(f"seed {outcome.layer.seed}, {outcome.layer.dtype}, {level}: {outcome.failure.splitlines()[-1][:120]}")
         if time.monotonic() - shown > _PROGRESS_SECONDS or done == arguments.number:
             shown = time.monotonic()
             counts = f"{sum(kinds.values())} failed, {sum(refusals.values())} refused"
@@ -60,9 +63,9 @@ def main() -> int:
     return 1 if kinds or refusals else 0
 
 
-def describe(outcome: Outcome, worker: Worker) -> None:
-    small = shrunken(outcome, worker.attempt)
-    print(f"\n==== seed {outcome.layer.seed}, {outcome.layer.dtype}\n{outcome.layer.text}{outcome.failure}")
+def describe(outcome: Outcome, worker: Worker, level: str) -> None:
+    small = shrunken(outcome, lambda layers: worker.attempt(layers, level))
+    print(f"\n==== seed {outcome.layer.seed}, {outcome.layer.dtype}, {level}\n{outcome.layer.text}{outcome.failure}")
     print(f"---- smaller\n{small.layer.text}{small.failure}\n", flush=True)
 
 

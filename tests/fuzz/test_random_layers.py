@@ -35,7 +35,7 @@ def judge(layers: list[RandomLayer], worker: Worker, level: str = "-O1") -> None
     failed = [outcome for outcome in outcomes if outcome.failure]
     texts = [f"seed {each.layer.seed}, {each.layer.dtype}\n{each.layer.text}{each.failure}" for each in failed[:2]]
     if failed:
-        small = shrunken(failed[0], worker.attempt)
+        small = shrunken(failed[0], lambda layers: worker.attempt(layers, level))
         texts.append(f"smaller\n{small.layer.text}{small.failure}")
     assert not failed, "\n\n".join(texts)
     refused = Counter(outcome.refusal for outcome in outcomes if outcome.refusal)
@@ -82,10 +82,11 @@ def test_the_same_layer_for_the_same_seed() -> None:
 
 @pytest.mark.parametrize("path", REGRESSIONS)
 def test_regressions(path: Path, worker: Worker) -> None:
-    """A specification that once failed. Its first line has dtype, orders of derivatives and, if any, what lengths have to meet."""
+    """A specification that once failed. Its first line has dtype, orders of derivatives and, where they matter, how much the C++
+    compiler optimises and what lengths have to meet."""
     text = path.read_text(encoding="utf-8")
-    head = re.match(r"# (\w+), orders (\d)(?:, lengths: (.*))?\n", text)
-    assert head, f"{path.name}: expected a first line such as '# f64, orders 2, lengths: A >= 1; A == B'"
-    conditions = tuple(head[3].split("; ")) if head[3] else ()
+    head = re.match(r"# (\w+), orders (\d)(?:, (-O\d))?(?:, lengths: (.*))?\n", text)
+    assert head, f"{path.name}: expected a first line such as '# f64, orders 2, -O3, lengths: A >= 1; A == B'"
+    conditions = tuple(head[4].split("; ")) if head[4] else ()
     axes = {axis: axis for axis in BASE_AXES}
-    judge([RandomLayer(0, "", "", (), axes, conditions, head[1], int(head[2]), written=text)], worker)
+    judge([RandomLayer(0, "", "", (), axes, conditions, head[1], int(head[2]), written=text)], worker, head[3] or "-O1")

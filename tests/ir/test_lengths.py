@@ -6,8 +6,9 @@ import pytest
 import sympy
 from lamina.errors import ArgumentError
 from lamina.ir.graph import TensorSpec
-from lamina.ir.lengths import solve_lengths
+from lamina.ir.lengths import evaluate, solve_lengths
 from lamina.lang.checked import Axis, length_symbol
+from lamina.lang.lengths import at_most, quotient
 from sketches import entries
 
 SYMBOLS = {name: length_symbol(name) for name in ("...", "G", "C", "L", "M", "X", "B")}
@@ -37,6 +38,21 @@ def test_anonymous_lengths_are_solved():
     assert solve({"a.0": sympy.floor(3 * m / 2)}, {"a": "a.0"}, {"a": (10,)}).values["M"] == 7
     found = solve({"X": None, "F": sympy.floor(x / 2) + 1}, {"x": "X", "w": "F"}, {"x": (9,), "w": (5,)})
     assert found.values == {"X": 9, "F": 5}
+
+
+@pytest.mark.parametrize("b", range(4))
+@pytest.mark.parametrize("c", range(4))
+def test_quotients_of_lengths_are_rounded_down(b: int, c: int):
+    """A sum of quotients is what it is at every length, not at the least one alone."""
+    period = sympy.Max(1, 2 * SYMBOLS["B"] * SYMBOLS["C"] - 2)
+    values = {"B": b, "C": c}
+    whole = max(1, 2 * b * c - 2)
+    for low in (-3, -2, -1, 0, 5):
+        assert evaluate(quotient(low, period), values) == low // whole
+        assert evaluate(sympy.expand(period * quotient(low + period, period) + 2), values) == whole * ((low + whole) // whole) + 2
+        assert at_most(0, 3 * quotient(low, period) + 5) in (None, 3 * (low // whole) + 5 >= 0)
+    assert quotient(SYMBOLS["B"] * SYMBOLS["C"], SYMBOLS["C"]) == SYMBOLS["B"]
+    assert quotient(SYMBOLS["B"] + 3, 2) == sympy.floor((SYMBOLS["B"] + 3) / 2)
 
 
 def test_order_of_tensors_does_not_matter():

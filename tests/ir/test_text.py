@@ -19,6 +19,7 @@ from lamina.ir.length_text import parse_length
 from lamina.ir.text import parse, to_text
 from lamina.ir.verify import verify
 from lamina.lang.checked import length_symbol
+from lamina.lang.lengths import quotient
 from random_graphs import graphs
 from sketches import Const, Sketch, index
 
@@ -57,6 +58,7 @@ LENGTHS = st.recursive(
         st.tuples(inner, st.integers(1, 9)).map(lambda pair: sympy.floor(pair[0] / pair[1])),
         st.tuples(inner, st.integers(1, 9)).map(lambda pair: sympy.Mod(pair[0], pair[1])),
         st.tuples(inner, inner).map(lambda pair: sympy.Max(*pair)),
+        st.tuples(inner, inner).map(lambda pair: quotient(pair[0], sympy.Max(1, pair[1]))),
     ),
     max_leaves=6,
 )

@@ -271,8 +271,15 @@ def test_what_no_input_reaches_is_never_saved() -> None:
 # ---------------------------------------------------------------------------------------------------- ties
 
 
-def test_maxima_of_computed_values_ask_for_the_same_bits() -> None:
-    first, second = saved_of("in x[B, C] param a[C] = 1 out y[B] = max[C](a * x + 1)")
+@pytest.mark.parametrize(
+    "body",
+    [
+        "in x[B, C] param a[C] = 1 out y[B] = max[C](a * x + 1)",
+        "in x[B, C] param a[C] = 1 let t[B, C] = a * x + 1 out y[B, C] = min[i < 2](wrap(t)[B, C - 3*i])",
+    ],
+)
+def test_maxima_of_computed_values_ask_for_the_same_bits(body: str) -> None:
+    first, second = saved_of(body)
     assert compared_extrema(second) and needs_same_bits(first) and needs_same_bits(second)
 
 

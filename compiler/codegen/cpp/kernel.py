@@ -207,6 +207,10 @@ class _Kernel(ReductionWriter):
         chunked = any(self.nodes[n].attribute("operation") == "sum" for n in registers) and not (
             loop.length.is_Integer and int(loop.length) <= CHUNK
         )
+        # what is named ahead of the loop belongs to this stage alone
+        braced = not chunked and bool(self.row) and any(self.accesses[n].fitted for n in needed if n in self.accesses)
+        if braced:
+            out.open("")
         if chunked:
             out.open(f"for (int64_t chunk = {low}; chunk < {high}; chunk += {CHUNK})")
             out.add(f"const int64_t chunk_end = chunk + {CHUNK} < {high} ? chunk + {CHUNK} : {high};")
@@ -234,7 +238,7 @@ class _Kernel(ReductionWriter):
                 out.close()
         for number in registers:
             self._fold(number, f"part_{number}")
-        if chunked:
+        if chunked or braced:
             out.close()
 
     def _stretches(self, needed: Sequence[int], low: str, high: str) -> Iterator[tuple[str, str]]:
