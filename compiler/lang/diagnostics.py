@@ -134,6 +134,13 @@ class Reporter:
             self._diagnostics.append(diagnostic)
         return Failed()
 
+    def mark(self) -> tuple[Diagnostic, ...]:
+        """What is recorded so far, to come back to by `rewind`."""
+        return tuple(self._diagnostics)
+
+    def rewind(self, mark: tuple[Diagnostic, ...]) -> None:
+        self._diagnostics = list(mark)
+
     def branch(self) -> Reporter:
         """A reporter with the same sources and nothing recorded."""
         other = Reporter()

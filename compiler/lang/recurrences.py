@@ -2,24 +2,31 @@
 
 In: the syntax of `scan[L](h = h0 : f(h))` and `iterate[n](z = z0 : f(z))`. Out: `checked.Scan` and `checked.Iterate`.
 Holds: the axes and the kind of a carried value are the least that hold both its initial value and what each step makes of it.
-They are found by trying: each trial starts from those the last one asked for, until a trial asks for no more.
+They are found by trying: each trial starts from those the last one asked for, until a trial asks for no more. Where a step cannot
+be checked so (`h / sum[D](h)`, before h is known to vary along D), the first trial also has the axes that the step names for its
+reductions, and the next ones only those that the last one made.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..spans import Span
 from . import syntax
 from .checked import Expr, Iterate, Kind, Scan
+from .diagnostics import Failed
 from .functions import KIND_NAMES, joined
 from .integers import known_integer
-from .scope import CarriedValue, Value
+from .scope import CarriedValue
 
 if TYPE_CHECKING:
     from .expressions import ExpressionChecker
 
 MAXIMUM_STEPS = 65_536
+
+_Carried = tuple[tuple[Expr, ...], tuple[Expr, ...], tuple[CarriedValue, ...]]  # initial values, bodies, carried values
 
 
 def check_scan(node: syntax.Scan, checker: ExpressionChecker) -> Expr:
@@ -48,7 +55,7 @@ def _carry(
     running: tuple[str, ...],
     node: syntax.Scan | syntax.Iterate,
     checker: ExpressionChecker,
-) -> tuple[tuple[Expr, ...], tuple[Expr, ...], tuple[CarriedValue, ...]]:
+) -> _Carried:
     """Initial values, bodies, and the carried values that hold both; `running` is the axis of a scan."""
     names = [binding.name for binding in bindings]
     for position, binding in enumerate(bindings):
@@ -69,15 +76,54 @@ def _carry(
         CarriedValue(checker.assembly.unique(binding.name), initial.axes, initial.kind)
         for binding, initial in zip(bindings, initials, strict=True)
     )
-    while True:
-        mark = checker.assembly.mark()
-        values: dict[str, Value] = dict(zip(names, carried, strict=True))
-        bodies = checker.within(values).expressions(nodes)
-        wider = tuple(_wider(value, body, running, node.span, checker) for value, body in zip(carried, bodies, strict=True))
-        if wider == carried:
-            return initials, bodies, carried
-        checker.assembly.rewind(mark)
-        carried = wider
+
+    def joined_with(values: tuple[CarriedValue, ...], bodies: tuple[Expr, ...]) -> tuple[CarriedValue, ...]:
+        return tuple(_wider(value, body, running, node.span, checker) for value, body in zip(values, bodies, strict=True))
+
+    def step(values: tuple[CarriedValue, ...]) -> tuple[Expr, ...]:
+        return checker.within(dict(zip(names, values, strict=True))).expressions(nodes)
+
+    def grown(values: tuple[CarriedValue, ...]) -> _Carried:
+        while True:
+            mark = checker.assembly.mark()
+            bodies = step(values)
+            wider = joined_with(values, bodies)
+            if wider == values:
+                return initials, bodies, values
+            checker.assembly.rewind(mark)
+            values = wider
+
+    mark, recorded = checker.assembly.mark(), checker.reporter.mark()
+    try:
+        return grown(carried)
+    except Failed:
+        named = tuple(axis for axis in dict.fromkeys(_reduced(nodes)) if axis in checker.assembly.axes and axis not in running)
+        wide = tuple(replace(value, axes=tuple(dict.fromkeys((*value.axes, *named)))) for value in carried)
+        if wide == carried:
+            raise
+        mistakes = checker.reporter.mark()
+        checker.reporter.rewind(recorded)
+        try:
+            checker.assembly.rewind(mark)
+            narrower = joined_with(carried, step(wide))
+            checker.assembly.rewind(mark)
+            found = grown(narrower)
+            if joined_with(carried, found[1]) == found[2]:  # no axis that only the trial brought in
+                return found
+        except Failed:
+            pass
+        checker.reporter.rewind(mistakes)
+        raise
+
+
+def _reduced(nodes: Sequence[syntax.Node]) -> Iterator[str]:
+    """The axes that expressions name for their reductions, those of functions included."""
+    for node in nodes:
+        if isinstance(node, syntax.Reduction):
+            yield from (over.name for over in node.over if isinstance(over, syntax.AxisName))
+        elif isinstance(node, syntax.Call):
+            yield from (axis.name for axis in node.axes)
+        yield from _reduced(syntax.children(node))
 
 
 def _wider(value: CarriedValue, body: Expr, running: tuple[str, ...], span: Span, checker: ExpressionChecker) -> CarriedValue:

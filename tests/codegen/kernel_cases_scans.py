@@ -25,6 +25,10 @@ SCANS: dict[str, Case] = {
            let z = sigmoid(g*w + b) out y[B, L, D] = scan[L](h = 0 : (1 - z)*h + z*x) }""",
         {"x": (2, 5, 7), "g": (2, 5, 7), "w": (7,), "b": (7,)},
     ),
+    "normalised state": Case(  # the state's axis D is known only once the step is
+        "layer normal { in x[B, L, D] in a[] out y[B, L, D] = scan[L](h = 0 : a*h / sqrt(1 + sum[D](h*h)) + x) }",
+        {"x": (2, 5, 3), "a": ()},
+    ),
     "moving average": Case(
         "layer average { in x[B, L] in k[] let a = sigmoid(k) out y[B, L] = scan[L](m = x[B, 0] : a*m + (1 - a)*x) }",
         {"x": (3, 5), "k": ()},

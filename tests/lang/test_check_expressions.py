@@ -216,6 +216,19 @@ def test_rule_11_running_values_are_named_apart() -> None:
     assert [scan.name for scan in scans if isinstance(scan, checked.Scan)] == ["s_2", "s_3"]
 
 
+def test_rule_11_a_running_value_reduced_over_axes_that_each_step_gives_it() -> None:
+    """At first h is 0, without axes; that it varies along C is known once the whole step is."""
+    scan = value_of("scan[L](h = 0 : h / sqrt(1 + sum[C](h*h)) + t + x[B, C])", "B, L, C")
+    assert isinstance(scan, checked.Scan)
+    assert {(part.name, part.axes) for part in walk(scan.body) if isinstance(part, checked.Carried)} == {("h", ("C", "B"))}
+
+
+@pytest.mark.parametrize("step", ["0.5*sum[C](h)", "sum[C](h) + t", "sum[C](h) + q"])
+def test_rule_11_a_running_value_reduced_over_axes_that_it_never_has(step: str) -> None:
+    expected = ["LAM208", "LAM101"] if "q" in step else ["LAM208"]
+    assert codes(f"layer f {{ in t[B, L] in x[B, C] out y[B, L] = scan[L](h = 0 : {step}) }}") == expected
+
+
 def test_rule_11_iterate() -> None:
     iterate = value_of("iterate[2^3](a = x, b = 0 : b, a + b*t[B, 0])", "B, C")
     assert isinstance(iterate, checked.Iterate)
