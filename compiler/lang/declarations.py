@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
+import sympy
+
 from . import lengths, syntax
 from .checked import ELLIPSIS, Entry, Init, Tensor, length_symbol
 from .diagnostics import Failed, nearest
@@ -159,8 +161,14 @@ def _transform_targets(node: syntax.Node) -> Iterator[syntax.AxisName]:
 
 
 def _refuse_negative(length: Length, node: syntax.Node, assembly: Assembly) -> None:
-    if isinstance(length, int) and length < 0:
-        raise assembly.reporter.error("LAM304", "a length cannot be negative", node.span, "0 or more", str(length))
+    """A negative length is a mistake; one that may be negative is refused at the call, where it is."""
+    reporter = assembly.reporter
+    if isinstance(length, int):
+        if length < 0:
+            raise reporter.error("LAM304", "a length cannot be negative", node.span, "0 or more", str(length))
+    elif lengths.at_most(0, length) is not True:
+        message = f"the length `{reporter.excerpt(node.span)}` is negative"
+        assembly.require(sympy.Ge(length, 0), f"0 <= {lengths.text_of(length)}", message, reporter.place(node.span))
 
 
 # ---------------------------------------------------------------------------------------------- tensors

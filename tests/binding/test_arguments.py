@@ -67,6 +67,16 @@ def test_the_first_call_and_the_gradient_call_say_the_same() -> None:
     assert refused(layer, x, w, b[:3]) == refused(layer, x.detach(), w.detach(), b.detach()[:3])
 
 
+@pytest.mark.parametrize("target", ["cpp", "reference"])
+def test_lengths_that_come_out_negative_are_refused(target: str) -> None:
+    layer = lamina.compile("layer frames { in x[L]  axis T = (L - 8)/4 + 1  out y[T] = x[4*T] }", target=target)
+    assert layer(torch.ones(12)).shape == (2,)
+    message = refused(layer, torch.ones(3))
+    assert message.startswith(
+        "the length `(L - 8)/4 + 1` is negative\n  expected: 0 <= L/4 - 1\n  found: L = 3\n  required at <text>:1:"
+    )
+
+
 def test_requirements_are_checked_before_anything_runs() -> None:
     layer = lamina.compile(
         'layer halves { in x[..., C]  require C > 2, "rows need three entries"  out y[..., C] = x / 2 }', target="reference"
