@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..ir.graph import Builder, Graph, Node, Output, TensorSpec
-from ..ir.scalar_ops import SCALAR_OPS, conjugate
+from ..ir.scalar_ops import SCALAR_OPS
+from ..ir.scalar_rules import conjugate
 from ..ir.scans import bodies_of, free_running_values, initials_of, same_recurrence
 from ..ir.tensors import gradient_name
 from .invariance import outputs_invariant
@@ -22,7 +23,7 @@ from .read_adjoint import LONGEST_WRITTEN_OUT, ReadShare, add_masked, adjoint_of
 from .scan_adjoint import adjoint, move_to_earlier_values, paths, running_nodes
 from .simplify import constant, simplify
 from .substitute import copy_into, renamed_axis, spread, substitute
-from .transposes import transposed
+from .transform_adjoint import transposed
 
 _DIFFERENTIABLE = ("real", "complex")
 

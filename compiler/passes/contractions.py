@@ -19,8 +19,8 @@ from collections.abc import Sequence
 
 from ..ir.graph import Builder
 from .costs import nominal
+from .factors import product, product_factors
 from .orders import Tree, best_order
-from .simplify import product, product_factors
 from .windows import window_roles, worth_a_step
 
 LEAST_CONTRACTION_SIDE = 4  # shorter M, N or K are better computed in a loop

@@ -9,7 +9,7 @@ one more value to keep for every b.
 from __future__ import annotations
 
 from ..ir.graph import Builder, Graph, Node, Output
-from .simplify import product, product_factors
+from .factors import product, product_factors
 from .substitute import copy_into, copy_needed
 
 _Key = tuple[tuple[str, ...], tuple[int, ...]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..ir.graph import Builder, Graph
+from .affine_scatters import transpose_scatters
 from .autodiff import differentiate
 from .complex_functions import expand_complex_functions
 from .divisions import share_reciprocals
@@ -17,7 +18,6 @@ from .planar import planar
 from .resolve_views import resolve_views
 from .simplify import simplify
 from .ties import needs_same_bits
-from .transpose import transpose_scatters
 from .unroll import recognize_and_unroll, write_out_extrema
 
 

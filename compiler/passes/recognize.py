@@ -9,7 +9,8 @@ polynomial
 from __future__ import annotations
 
 from ..ir.graph import Builder
-from .simplify import constant, product, product_factors
+from .factors import product, product_factors
+from .simplify import constant
 
 
 def sum_terms(builder: Builder, number: int) -> list[tuple[int, int]]:

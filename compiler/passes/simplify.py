@@ -14,6 +14,8 @@ import numpy
 
 from ..ir.graph import Builder, entry_length, whole_index
 from ..ir.scalar_ops import ORDERED_POLYNOMIALS, SCALAR_OPS
+from .factors import product, product_factors, strip_factors
+from .polynomials import expand_polynomial
 from .substitute import is_part_of_transform, push_slice
 from .windows import window_roles
 
@@ -266,31 +268,6 @@ def _ordered(name: str) -> Any:
     return rule
 
 
-def expand_polynomial(builder: Builder, name: str, order: int, t: int) -> int:
-    """chebyshev, legendre or hermite of a known order, by its three-term recurrence; orders share their predecessors.
-
-    T_{n+1} = 2 t T_n - T_{n-1};  (n+1) P_{n+1} = (2n+1) t P_n - n P_{n-1};  H_{n+1} = 2 t H_n - 2 n H_{n-1} (DLMF 18.9).
-    """
-    if builder.nodes[t].kind != "real":
-        t = builder.add("to_real", (t,))
-    previous, current = builder.const(1.0), t
-    if name == "hermite":
-        current = builder.add("mul", (builder.const(2.0), t))
-    if order == 0:
-        return previous
-    for n in range(1, order):
-        if name == "chebyshev":
-            lead, back = builder.add("mul", (builder.const(2.0), t)), builder.const(1.0)
-        elif name == "legendre":
-            lead = builder.add("mul", (builder.const((2 * n + 1) / (n + 1)), t))
-            back = builder.const(n / (n + 1))
-        else:
-            lead, back = builder.add("mul", (builder.const(2.0), t)), builder.const(2.0 * n)
-        following = builder.add("sub", (builder.add("mul", (lead, current)), builder.add("mul", (back, previous))))
-        previous, current = current, following
-    return current
-
-
 _RULES: dict[str, Any] = {
     "add": _add,
     "sub": _sub,
@@ -303,28 +280,6 @@ _RULES: dict[str, Any] = {
     "select": _select,
     **{name: _ordered(name) for name in ORDERED_POLYNOMIALS},
 }
-
-
-def product_factors(builder: Builder, number: int, whole: frozenset[int] = frozenset()) -> list[int]:
-    """The factors of a product tree, in order; a negation contributes the factor -1. The values in `whole` are not taken apart."""
-    node = builder.nodes[number]
-    if number in whole:
-        return [number]
-    if node.op == "mul":
-        return product_factors(builder, node.operands[0], whole) + product_factors(builder, node.operands[1], whole)
-    if node.op == "neg":
-        return [builder.const(-1.0), *product_factors(builder, node.operands[0], whole)]
-    return [number]
-
-
-def product(builder: Builder, factors: list[int]) -> int:
-    """The product of the factors, from the left; 1 for none."""
-    if not factors:
-        return builder.const(1.0)
-    result = factors[0]
-    for factor in factors[1:]:
-        result = builder.add("mul", (result, factor))
-    return result
 
 
 def _reduce(builder: Builder, value: int, operation: str, over: tuple[str, ...]) -> int | None:
@@ -390,22 +345,6 @@ def _contract(builder: Builder, operands: tuple[int, ...], over: tuple[str, ...]
     if window_roles(builder, operands[0], operands[1], over) is not None:
         return None
     return builder.reduce("sum", builder.add("mul", operands), over)
-
-
-def strip_factors(builder: Builder, number: int, dropped: set[int]) -> int | None:
-    """The product tree without the dropped factors, its shape otherwise kept so that shared parts stay shared."""
-    if number in dropped:
-        return None
-    node = builder.nodes[number]
-    if node.op == "neg":
-        inner = strip_factors(builder, node.operands[0], dropped)
-        return builder.const(-1.0) if inner is None else builder.add("neg", (inner,))
-    if node.op != "mul":
-        return number
-    first, second = (strip_factors(builder, operand, dropped) for operand in node.operands)
-    if first is None or second is None:
-        return second if first is None else first
-    return builder.add("mul", (first, second))
 
 
 def _slice(builder: Builder, value: int, axis: str, position: int) -> int | None:

@@ -20,7 +20,7 @@ import sympy
 from ..ir.graph import Affine, Builder, entry_length, read_entries, whole_index
 from ..lang.checked import Entry, Length
 from .costs import nominal_length
-from .simplify import product, product_factors
+from .factors import product, product_factors
 from .substitute import is_simple, renamed_axis, substitute
 
 

@@ -18,8 +18,8 @@ import sympy
 from ..ir.graph import Affine, Builder, GatherSlot, Node, entry_length, size_of
 from ..ir.ranges import can_leave
 from ..lang.checked import Entry, Length
+from ..passes.affine_scatters import fitted
 from ..passes.substitute import affine_value
-from ..passes.transpose import fitted
 from .steps import Buffer, Place
 
 

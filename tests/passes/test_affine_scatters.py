@@ -11,8 +11,8 @@ from lamina.ir.graph import Builder, Graph
 from lamina.ir.interpret import interpret
 from lamina.ir.verify import verify
 from lamina.lang.check import load
+from lamina.passes.affine_scatters import transpose_scatters
 from lamina.passes.autodiff import differentiate
-from lamina.passes.transpose import transpose_scatters
 
 AFFINE = {**BEYOND, **MIXED, **SHIFTS}
 CASES = {
