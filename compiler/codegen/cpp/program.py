@@ -94,7 +94,7 @@ STEP_HEADERS: dict[type, tuple[str, ...]] = {
     ProductStep: ("vectors.hpp", "product.hpp"),
     WindowStep: ("vectors.hpp", "stencil.hpp"),
     ScatterStep: ("scatter.hpp",),
-    TransformStep: ("fft.hpp",),
+    TransformStep: ("fft_passes.hpp", "fft.hpp"),
     TileLoop: ("tiles.hpp",),
 }
 
