@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy
 from torch import Tensor
 
 from ..errors import TargetError
@@ -85,4 +86,8 @@ class TritonKernels:
         def run(tensors: Sequence[Tensor]) -> None:
             kernel(*tensors, *scalars, **options)
 
-        return run
+        def interpreted(tensors: Sequence[Tensor]) -> None:
+            with numpy.errstate(all="ignore"):  # infinities are as on a device
+                kernel(*tensors, *scalars, **options)
+
+        return interpreted if interpreting() else run

@@ -20,6 +20,11 @@ def lamina_power_of_two(n):
 
 
 @triton.jit
+def lamina_reciprocal(x):
+    return tl.div_rn(1.0, x)
+
+
+@triton.jit
 def lamina_sqrt(x):
     return tl.sqrt_rn(x)
 
@@ -579,18 +584,15 @@ def lamina_magnitude_power(a, y):
     f = g.to(tl.float64)
     s = f / (2.0 + f)
     square = s * s
-    series = square * (
+    series = (
         square
         * (
             square
-            * (
-                square * (square * (tl.full((), 0.2829023787009511, tl.float64)) + tl.full((), 0.3199055528355584, tl.float64))
-                + tl.full((), 0.4122092555402568, tl.float64)
-            )
-            + tl.full((), 0.5770779423370219, tl.float64)
+            * (square * (square * (square * (0.2829023787009511) + 0.3199055528355584) + 0.4122092555402568) + 0.5770779423370219)
+            + 0.9617966941134578
         )
-        + tl.full((), 0.9617966941134578, tl.float64)
-    ) + tl.full((), 2.8853900817778495, tl.float64)
+        + 2.8853900817778495
+    )
     logarithm = s * series + e.to(tl.float64)
     upper = tl.where(a < float("inf"), logarithm, a.to(tl.float64))
     z = y * tl.where(a == 0.0, float("-inf"), upper)
@@ -598,7 +600,7 @@ def lamina_magnitude_power(a, y):
     between = tl.where(above > 140.0, 140.0, above)
     biased = between + 6755399441055744.0
     r = between - (biased - 6755399441055744.0)
-    p = r * (
+    p = (
         r
         * (
             r
@@ -607,18 +609,17 @@ def lamina_magnitude_power(a, y):
                 * (
                     r
                     * (
-                        r
-                        * (r * (tl.full((), 1.5201927224023933e-05, tl.float64)) + tl.full((), 0.00015469291149551787, tl.float64))
-                        + tl.full((), 0.00133339225399727, tl.float64)
+                        r * (r * (r * (1.5201927224023933e-05) + 0.00015469291149551787) + 0.00133339225399727)
+                        + 0.009618027253668048
                     )
-                    + tl.full((), 0.009618027253668048, tl.float64)
+                    + 0.055504103534741146
                 )
-                + tl.full((), 0.055504103534741146, tl.float64)
+                + 0.24022651198157544
             )
-            + tl.full((), 0.24022651198157544, tl.float64)
+            + 0.6931471807284417
         )
-        + tl.full((), 0.6931471807284417, tl.float64)
-    ) + tl.full((), 0.9999999999616818, tl.float64)
+        + 0.9999999999616818
+    )
     power = ((biased.to(tl.int64, bitcast=True) + 1023) << 52).to(tl.float64, bitcast=True)
     result = (p * power).to(tl.float32)
     return tl.where((a == 1.0) | (y == 0.0), 1.0, result)

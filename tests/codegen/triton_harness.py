@@ -30,7 +30,10 @@ def executable(program: Program) -> DeviceExecutable:
 
 def run(graph: Graph, signature: Signature, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The outputs of the graph's kernels."""
-    found = executable(generate(graph, signature))
+    global LAST
+    program = generate(graph, signature)
+    LAST = program.source
+    found = executable(program)
     given = [tensors[name] for name in found.inputs]
     copies = [tensor.clone() for tensor in given]
     before = device_program.empty

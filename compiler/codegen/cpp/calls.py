@@ -24,7 +24,8 @@ from ...schedule.steps import (
 )
 from ..access import access
 from ..lengths import cpp_length, identifier
-from .product_calls import loop_texts, operands
+from ..products import operands
+from .product_calls import loop_texts
 from .values import KernelSource
 from .window_calls import window_call
 

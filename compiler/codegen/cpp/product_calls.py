@@ -8,32 +8,15 @@ the order in which the result (for sums: the right operand) stores them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import sympy
 
 from ...lang.checked import Length
-from ...schedule.steps import Buffer, Place, ProductStep
+from ...schedule.steps import Buffer, ProductStep
 from ..access import Access, access
+from ..products import operands, stored_axes
 
 _Step = tuple[Length, ...]
-
-
-@dataclass(frozen=True)
-class Operands:
-    """A product step with the operand that varies along the result's innermost axis on the right."""
-
-    m: tuple[str, ...]
-    n: tuple[str, ...]
-    left: Place
-    right: Place
-
-
-def operands(step: ProductStep) -> Operands:
-    innermost = next((axis for axis in reversed(_stored(step.result)) if axis in (*step.m, *step.n)), None)
-    if innermost in step.m:
-        return Operands(step.n, step.m, step.right, step.left)
-    return Operands(step.m, step.n, step.left, step.right)
 
 
 def loop_texts(
@@ -42,8 +25,8 @@ def loop_texts(
     """The loops of batch, m, n and k: `{length, step, step, ..}` each, as the arguments of lamina::product want them."""
     given = operands(step)
     left, right, result = (access(place, buffers, lengths) for place in (given.left, given.right, step.result))
-    stored = _stored(step.result)
-    sums = (*_stored(given.right), *_stored(given.left))
+    stored = stored_axes(step.result)
+    sums = (*stored_axes(given.right), *stored_axes(given.left))
     groups: Sequence[tuple[Sequence[str], Sequence[str], tuple[Access, ...]]] = (
         (step.batch, stored, (left, right, result)),
         (given.m, stored, (left, result)),
@@ -56,11 +39,6 @@ def loop_texts(
         loops = _loops(ordered, accesses, lengths) or [(sympy.Integer(1), (sympy.Integer(0),) * len(accesses))]
         texts.append(", ".join(f"{{{', '.join(text(each) for each in (length, *steps))}}}" for length, steps in loops))
     return texts[0], texts[1], texts[2], texts[3]
-
-
-def _stored(place: Place) -> tuple[str, ...]:
-    """The axes of a place in the order that its dimensions have them."""
-    return tuple(dict.fromkeys(axis for index in place.affine for axis in index.axes))
 
 
 def _loops(axes: Sequence[str], accesses: Sequence[Access], lengths: Mapping[str, Length]) -> list[tuple[Length, _Step]]:

@@ -116,10 +116,12 @@ class ExpressionWriter:
                 f"tl.where({bare(condition.text)}, {bare(chosen[0].text)}, {bare(chosen[1].text)})", (condition, *chosen)
             )
         work = self._work(node, kinds)
-        values = [self.convert(value, kind, work) for value, kind in zip(operands, kinds, strict=True)]
+        works = [work] * len(operands)
+        if op == "pow" and kinds[1] in ("int", "bool"):
+            works[1] = "int"
+        values = [self.convert(value, kind, wanted) for value, kind, wanted in zip(operands, kinds, works, strict=True)]
         if all(value.bare for value in values):
-            values[-1] = self.typed(values[-1], work)
-            values[0] = self.typed(values[0], work)
+            values = [self.typed(value, wanted) for value, wanted in zip(values, works, strict=True)]
         return _joined(self._text(node, values, kinds, work, exponent), values)
 
     def _work(self, node: Node, kinds: Sequence[Kind]) -> Kind:

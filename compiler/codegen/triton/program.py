@@ -6,18 +6,34 @@ holds: the same graph, signature and version give the same bytes.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...ir.graph import Graph
 from ...passes.pipeline import finish
 from ...passes.ties import needs_same_bits
-from ...schedule.partition import NotLowered, schedule
+from ...schedule.partition import schedule
 from ...schedule.program import REAL_COUNTERPARTS, Argument, Launch, Program, Signature
-from ...schedule.steps import KernelStep, Schedule, Step
+from ...schedule.steps import (
+    CheckStep,
+    KernelStep,
+    ProductStep,
+    ScanStep,
+    ScatterStep,
+    Schedule,
+    Step,
+    TransformStep,
+    WindowStep,
+)
 from ..access import passed_strides
 from ..banner import banner
+from ..gpu.steps import check_launch, transform_launch, window_kernel
 from ..lengths import python_length
 from .expressions import ExpressionWriter
-from .kernel import sweep
+from .kernel import Sweep, sweep
+from .product import product
 from .runtime_text import runtime_text
+from .scan import scan
+from .scatter import scatter
 from .values import KernelText
 
 _COMPLEX = {real: name for name, real in REAL_COUNTERPARTS.items()}
@@ -38,6 +54,8 @@ class _Assembly:
         self.launches: list[Launch] = []
         self.temporaries: list[Argument] = []
         self.report: list[tuple[str, str]] = []
+        self.checks: list[str] = []
+        self.count: dict[str, int] = {}
 
     def program(self) -> Program:
         for step in self.plan.steps:
@@ -54,18 +72,44 @@ class _Assembly:
                 (buffer.name, dimension) for buffer in self.plan.buffers.values() for dimension in passed_strides(buffer)
             ),
             report=(*self.report, *(("note", note) for note in self.plan.notes)),
+            checks=tuple(self.checks),
             launches=tuple(self.launches),
         )
 
     def _step(self, step: Step) -> None:
         if isinstance(step, KernelStep):
-            made = sweep(self.plan, step, self.writer)
-            self.kernels += made.kernels
-            self.launches += made.launches
-            self.temporaries += made.temporaries
-            self.report.append((step.name, made.note))
+            self._add(step.name, sweep(self.plan, step, self.writer))
+        elif isinstance(step, ScanStep):
+            self._add(step.name, scan(self.plan, step, self.writer))
+        elif isinstance(step, ProductStep):
+            name = self._name("product")
+            self._add(name, product(self.plan, step, name, self.writer))
+        elif isinstance(step, WindowStep):
+            plan, kernel = window_kernel(self.plan, replace(step, name=self._name("windows")))
+            self._add(kernel.name, sweep(plan, kernel, self.writer))
+        elif isinstance(step, ScatterStep):
+            name = self._name("scatter")
+            self._add(name, scatter(self.plan, step, name, self.writer))
+        elif isinstance(step, TransformStep):
+            self.launches.append(transform_launch(self.plan, step))
+            note = f"{step.function} from {step.source} to {step.target}, {step.lengths[2]} points, by torch.fft"
+            self.report.append((step.name, note))
         else:
-            raise NotLowered(f"a {type(step).__name__} on the target triton")
+            assert isinstance(step, CheckStep)
+            self.checks.append(step.text)
+            self.launches.append(check_launch(self.plan, step, len(self.checks)))
+            self.report.append((step.name, f"{step.text} must be in 0..{step.length - 1}"))
+
+    def _name(self, stem: str) -> str:
+        """A name for the kernel of a step, numbered."""
+        self.count[stem] = self.count.get(stem, 0) + 1
+        return f"{stem}_{self.count[stem]}"
+
+    def _add(self, name: str, made: Sweep) -> None:
+        self.kernels += made.kernels
+        self.launches += made.launches
+        self.temporaries += made.temporaries
+        self.report.append((name, made.note))
 
     def _arguments(self) -> tuple[Argument, ...]:
         arguments = []

@@ -76,9 +76,9 @@ def _power(name: str, exponent: int) -> str:
 
 
 def _bspline(name: str, degree: int) -> str:
-    """The cardinal B-spline by the recurrence of Cox and de Boor, its divisions left to the end; 0 outside 0..degree+1, NaN
-    stays."""
-    lines = [f"# The cardinal B-spline of degree {degree}: {_bspline.__doc__}", "@triton.jit", f"def {name}(t):"]
+    """The cardinal B-spline by the recurrence of Cox and de Boor, its divisions left to the end; 0 outside, NaN stays."""
+    lines = [f"# The cardinal B-spline of degree {degree}, which lives on 0..{degree + 1} (Cox and de Boor's recurrence)."]
+    lines += ["@triton.jit", f"def {name}(t):"]
     lines.append(f"    inside = tl.where(t < -1.0, -1.0, tl.where(t > {degree + 1}.0, {degree + 1}.0, t))")
     lines.append("    piece = tl.floor(inside)")
     for j in range(degree + 1):

@@ -141,14 +141,17 @@ class TileValues:
         buffer = self.schedule.buffers[self.accesses.sources[number]]
         each = self.accesses.reads[number]
         place = self.offset(each)
-        text, dims, tests = place.text, place.dims, []
-        for fitted in each.fitted:
-            index = self._index(fitted)
-            dims |= index.dims
+        indices = [self._index(fitted) for fitted in each.fitted]
+        dims = place.dims.union(*(index.dims for index in indices))
+        text, tests = place.text, []
+        # of numbers known to the compiler a comparison is no tensor: it has to vary along a dimension, if only by name
+        varying = f" + 0 * {self.indices[min(dims)]}" if dims else " + tl.arange(0, 1)"
+        for fitted, index in zip(each.fitted, indices, strict=True):
             length = self.length(fitted.length)
             moved = index.text if index.text.isidentifier() else f"({index.text})"
             if fitted.boundary == "zero":
-                tests.append(f"({moved} >= 0) & ({moved} < {length})")
+                tested = moved if index.dims else f"({moved}{varying})"
+                tests.append(f"({tested} >= 0) & ({tested} < {length})")
             elif fitted.boundary is not None:
                 moved = self.writer.call(f"{fitted.boundary}_index", index.text, length)
             stride = "" if fitted.stride == 1 else f" * {self.length(fitted.stride)}"
@@ -156,9 +159,12 @@ class TileValues:
         kind = self.nodes[number].kind
         pointer = self.pointer(buffer.name)
         mask = self.mask(dims, tests)
-        shown = self.spread(Value(text, place.dims), dims).text if dims - place.dims and not each.fitted else text
-        where = f"{pointer} + {shown}" if shown != "0" else pointer
+        if tests and not dims:
+            text = f"{text}{varying}"
+        where = f"{pointer} + {text}" if text != "0" else pointer
         loaded = f"tl.load({where}, mask={mask}, other=0)" if mask else f"tl.load({where})"
+        if tests and not dims:  # one element, read as a vector
+            loaded = f"tl.sum({loaded}, axis=0)"
         if buffer.dtype != {"real": "compute", "int": "i64", "bool": "bool"}[kind]:
             loaded = f"{loaded}.to({self.writer.type_of(kind)})"
         return Value(loaded, dims)
