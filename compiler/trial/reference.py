@@ -7,6 +7,7 @@ or binding takes part; with `noise`, every value that a machine would round is m
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from functools import cache
 
 import torch
@@ -61,7 +62,8 @@ def with_noise(graph: Graph, size: float, seed: int) -> Graph:
     """The graph with every value that a machine rounds moved, relative to itself, by up to `size` up or down.
 
     No two by the same amount: a difference of equal values must not hide what its operands' roundings would do to it. For the same
-    reason what is transformed moves unevenly along the axis of the transform.
+    reason what is transformed moves unevenly along the axis of the transform, and a sum along the axes that it has: its points are
+    rounded apart, and all that remains of them may be how they differ.
     """
     moves = random.Random(seed)
     builder = Builder(graph.name, graph.axes, graph.inputs)
@@ -69,7 +71,7 @@ def with_noise(graph: Graph, size: float, seed: int) -> Graph:
     for number, node in enumerate(graph.nodes):
         operands = tuple(numbers[operand] for operand in node.operands)
         if node.op == "transform":
-            operands = (_uneven(builder, operands[0], node.attribute("source"), size, moves.uniform(1.0, 2.0)),)
+            operands = (_uneven(builder, operands[0], (node.attribute("source"),), size, moves),)
         copy = builder.add(node.op, operands, **dict(node.attributes))
         rounded = node.kind in ("real", "complex") and ((node.op in SCALAR_OPS and node.op not in _EXACT) or _adds_up(node))
         if rounded:
@@ -77,6 +79,8 @@ def with_noise(graph: Graph, size: float, seed: int) -> Graph:
             if node.kind == "complex":  # its parts are rounded apart, which turns its phase
                 factor = builder.add("complex", (factor, builder.const(_move(moves, size))))
             copy = builder.add("mul", (copy, factor))
+        if rounded and _adds_up(node):
+            copy = _uneven(builder, copy, node.axes, size, moves)
         numbers[number] = copy
     return with_outputs(builder, graph, numbers)
 
@@ -89,10 +93,14 @@ def _adds_up(node: Node) -> bool:
     return node.op in ("contract", "transform") or (node.op == "reduce" and node.attribute("operation") in _SUMS)
 
 
-def _uneven(builder: Builder, value: int, axis: str, size: float, frequency: float) -> int:
-    """The value moved, relative to itself, by up to `size`, otherwise at each place of the axis."""
-    if axis not in builder.nodes[value].axes:
+def _uneven(builder: Builder, value: int, axes: Sequence[str], size: float, moves: random.Random) -> int:
+    """The value moved, relative to itself, by up to `size`, otherwise at each point of the axes."""
+    angle = builder.const(moves.uniform(0.0, 3.0))
+    for axis in axes:
+        if axis in builder.nodes[value].axes:
+            turn = builder.add("mul", (builder.const(moves.uniform(1.0, 2.0)), builder.add("index", axis=axis)))
+            angle = builder.add("add", (angle, turn))
+    if not builder.nodes[angle].axes:
         return value
-    angle = builder.add("mul", (builder.const(frequency), builder.add("index", axis=axis)))
     wave = builder.add("mul", (builder.const(size), builder.add("sin", (angle,))))
     return builder.add("mul", (value, builder.add("add", (builder.const(1.0), wave))))

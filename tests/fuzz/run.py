@@ -20,7 +20,8 @@ from shrink import likeness, shrunken
 from worker import Worker
 
 UNIT = 16  # layers built together: what a build costs is mostly the runtime they share
-LEVELS = ("-O0", "-O1", "-O0", "-O3")  # of the C++ compiler, unit by unit: little takes less time, much finds more
+# How much the C++ compiler optimises, unit by unit: little takes less time, much finds more (whether products are fused, say).
+LEVELS = ("-O0", "-O1", "-O0", "-O0", "-O0", "-O3", "-O0", "-O0")
 _PROGRESS_SECONDS = 10.0
 _MOST_OF_A_KIND = 2  # failures of one kind that are shown and made smaller
 

@@ -6,10 +6,12 @@ In: layers. Out: their outcomes. Holds: the layer that a process died of is foun
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures import TimeoutError as TookTooLong
 from concurrent.futures.process import BrokenProcessPool
+from unittest.mock import patch
 
 from layer_trial import Outcome, try_together
 from layer_writer import RandomLayer
@@ -28,7 +30,10 @@ class Worker:
         if self._pool is None:  # not a fork: the threads of kernels run before would be missing in it
             self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
         try:
-            return self._pool.submit(try_together, list(layers), level).result(_SECONDS_A_LAYER * len(layers))
+            # threads that wait by spinning take more than half of the time of kernels as small as these
+            with patch.dict(os.environ, OMP_WAIT_POLICY="passive"):
+                trial = self._pool.submit(try_together, list(layers), level)
+            return trial.result(_SECONDS_A_LAYER * len(layers))
         except BrokenProcessPool:
             problem = "the process died in a kernel"
         except TookTooLong:
