@@ -7,6 +7,7 @@ In: a seed. Out: a `RandomLayer`; the same on every run. Holds: the text passes 
 from __future__ import annotations
 
 import indexed_productions as indexed
+import nested_productions as nested
 import productions
 from layer_writer import BOOL, COMPLEX, INT, LEADING, REAL, RandomLayer, Writer
 
@@ -37,6 +38,9 @@ PRODUCTIONS: tuple[tuple[productions.Production, float], ...] = (
     (indexed.indexed_read, 3.5),
     (indexed.transform, 1.0),
     (indexed.layer_call, 0.5),
+    (nested.window, 1.5),
+    (nested.nested_reduction, 1.0),
+    (nested.nested_scan, 0.7),
 )
 _DTYPES = ("f64", "f64", "f64", "f32", "f32", "bf16", "f16")
 
@@ -65,7 +69,7 @@ def random_layer(seed: int) -> RandomLayer:
     for value in w.values:
         # over ... only even strides are allowed
         if value.is_input and len(value.entries or ()) > 1 and LEADING not in value.axes and w.chance(0.15):
-            strided[value.name] = w.random.choice(("transposed", "sliced"))
+            strided[value.name] = w.random.choice(("transposed", "sliced", "column"))
     return RandomLayer(
         seed,
         PREAMBLE + helpers,
@@ -76,6 +80,7 @@ def random_layer(seed: int) -> RandomLayer:
         dtype,
         2 if w.chance(0.3) else 1,
         strided,
+        tied=w.chance(0.2),
     )
 
 

@@ -154,7 +154,7 @@ def shape(graph: Graph, spec: Any, lengths: Mapping[str, int], leading: tuple[in
     return tuple(sizes)
 
 
-def drawn(generator: numpy.random.Generator, dtype: str, size: tuple[int, ...]) -> Tensor:
+def drawn(generator: numpy.random.Generator, dtype: str, size: tuple[int, ...], tied: bool = False) -> Tensor:
     if dtype == "bool":
         return torch.from_numpy(numpy.asarray(generator.integers(0, 2, size).astype(bool)))
     if dtype in ("i64", "i32"):
@@ -162,6 +162,8 @@ def drawn(generator: numpy.random.Generator, dtype: str, size: tuple[int, ...]) 
     values = numpy.asarray(generator.uniform(-2.0, 2.0, size))
     if dtype in ("c64", "c128"):
         values = values + 1j * generator.uniform(-2.0, 2.0, size)
+    if tied:
+        values = numpy.round(2 * values) / 2
     return torch.from_numpy(numpy.asarray(values)).to(TORCH_DTYPES[dtype])
 
 
@@ -189,7 +191,7 @@ def check(one: Ready, executables: Sequence[NativeExecutable], number: int) -> N
             if spec.name in tensors:
                 continue
             assert spec.role != "saved", f"{spec.name} is read but was not saved"
-            tensor = drawn(generator, given.dtype, _shape_of(each, spec, tensors, lengths, leading))
+            tensor = drawn(generator, given.dtype, _shape_of(each, spec, tensors, lengths, leading), layer.tied)
             if spec.name in layer.strided and tensor.dim() > 1:
                 tensor = harness.laid_out(tensor, layer.strided[spec.name])
             tensors[spec.name] = tensor
@@ -197,7 +199,10 @@ def check(one: Ready, executables: Sequence[NativeExecutable], number: int) -> N
         arrays = {spec.name: to_array(tensors[spec.name]) for spec in each.reference.inputs}
         try:
             exact = interpret(each.reference, arrays)
-            noisy = [interpret(with_noise(each.reference, _STEP, draw), moved(arrays, _STEP, draw)) for draw in range(_DRAWS)]
+            noisy = []
+            for draw in range(_DRAWS):  # inputs that tie stay where they are
+                given_noisy = arrays if layer.tied else moved(arrays, _STEP, draw)
+                noisy.append(interpret(with_noise(each.reference, _STEP, draw), given_noisy))
         except ArgumentError as refused:
             raise AssertionError(f"the interpreter refuses lengths {lengths}: {refused}") from refused
         found: dict[str, Tensor] = {}
@@ -266,7 +271,7 @@ def quotients(one: Ready) -> None:
 
     The least error over a few draws is judged: a kink between the two points spoils one quotient, a wrong rule all of them.
     """
-    if one.layer.dtype != "f64" or len(one.references) < 2:
+    if one.layer.dtype != "f64" or len(one.references) < 2 or one.layer.tied:  # a tie is a kink
         return
     forward, backward = one.references[:2]
     least, said = numpy.inf, ""

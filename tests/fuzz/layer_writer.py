@@ -50,7 +50,8 @@ class RandomLayer:
 
     `sizes`: as they stand after the layer's name. `axes`: each axis's length as an expression of base lengths, `//` for the
     division that rounds down. `conditions`: what lengths have to meet. `dtype`: the call's. `orders`: how often it is
-    differentiated. `written`: the whole text, of a layer that was not generated.
+    differentiated. `written`: the whole text, of a layer that was not generated. `tied`: its tensors hold few different values, so
+    that many are equal.
     """
 
     seed: int
@@ -63,6 +64,7 @@ class RandomLayer:
     orders: int
     strided: Mapping[str, str] = field(default_factory=dict)
     written: str = ""
+    tied: bool = False
 
     @property
     def text(self) -> str:

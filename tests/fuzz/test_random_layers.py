@@ -83,10 +83,14 @@ def test_the_same_layer_for_the_same_seed() -> None:
 @pytest.mark.parametrize("path", REGRESSIONS)
 def test_regressions(path: Path, worker: Worker) -> None:
     """A specification that once failed. Its first line has dtype, orders of derivatives and, where they matter, how much the C++
-    compiler optimises and what lengths have to meet."""
+    compiler optimises, that values tie, and what lengths have to meet."""
     text = path.read_text(encoding="utf-8")
-    head = re.match(r"# (\w+), orders (\d)(?:, (-O\d))?(?:, lengths: (.*))?\n", text)
+    head = re.match(r"# (\w+), orders (\d)(?:, (-O\d))?(, tied)?(?:, lengths: (.*))?\n", text)
     assert head, f"{path.name}: expected a first line such as '# f64, orders 2, -O3, lengths: A >= 1; A == B'"
-    conditions = tuple(head[4].split("; ")) if head[4] else ()
+    conditions = tuple(head[5].split("; ")) if head[5] else ()
     axes = {axis: axis for axis in BASE_AXES}
-    judge([RandomLayer(0, "", "", (), axes, conditions, head[1], int(head[2]), written=text)], worker, head[3] or "-O1")
+    judge(
+        [RandomLayer(0, "", "", (), axes, conditions, head[1], int(head[2]), written=text, tied=bool(head[4]))],
+        worker,
+        head[3] or "-O1",
+    )
