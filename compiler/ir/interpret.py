@@ -258,13 +258,13 @@ class _Interpreter:
         operation, over = node.attribute("operation"), node.attribute("over")
         inner = self.graph.nodes[node.operands[0]].axes
         value = operands[0]
-        if operation in ("max", "min"):
-            for axis in over:
-                if self.sizes[axis] == 0:
-                    raise ArgumentError(f"{operation} over {axis}, which is empty: expected a length of at least 1, found 0")
         if operation in ("sum", "prod") and value.dtype == numpy.bool_:
             value = value.astype(numpy.int64)
-        return numpy.asarray(_REDUCTIONS[operation](value, axis=tuple(inner.index(axis) for axis in over)))
+        along = tuple(inner.index(axis) for axis in over)
+        if operation in ("max", "min"):  # of nothing it is the bound of all numbers, which nobody sees (see lang/extrema.py)
+            bound = float("inf") if value.dtype.kind == "f" else numpy.iinfo(numpy.int64).max
+            return numpy.asarray(_REDUCTIONS[operation](value, axis=along, initial=-bound if operation == "max" else bound))
+        return numpy.asarray(_REDUCTIONS[operation](value, axis=along))
 
     def _contract(self, node: Node, operands: list[Array], frame: _Frame) -> Array:
         return self._einsum(operands, [self.graph.nodes[operand].axes for operand in node.operands], node)

@@ -20,6 +20,7 @@ from .checked import Axis, CheckedLayer
 from .declarations import check_sizes_and_names, check_solvable, declare_axes, declare_tensors
 from .definitions import Module
 from .diagnostics import Failed, Reporter, nearest
+from .extrema import seen_extrema
 from .library import ResolveUse, Workspace
 from .scope import Assembly, Scope
 from .statements import check_statements
@@ -165,6 +166,8 @@ def _check_layer(layer: syntax.Layer, module: Module, sizes: Mapping[str, int], 
         pass
     if len(reporter.diagnostics) > before:
         return None
+    seen = seen_extrema(assembly.statements)
+    needed = [requirement for axis, place, requirement in assembly.extrema if (axis, place) in seen]
     values = ((name, value if isinstance(value, int) else None) for name, value in scope.sizes.items())
     return CheckedLayer(
         layer.name.name,
@@ -172,7 +175,7 @@ def _check_layer(layer: syntax.Layer, module: Module, sizes: Mapping[str, int], 
         tuple(Axis(name, sympy.sympify(length)) for name, length in assembly.axes.items()),
         tuple(assembly.tensors),
         tuple(assembly.statements),
-        tuple(assembly.requirements),
+        tuple(dict.fromkeys((*assembly.requirements, *needed))),
         tuple(assembly.accuracies),
         layer.text,
     )

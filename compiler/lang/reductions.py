@@ -12,12 +12,12 @@ import sympy
 
 from ..spans import Span
 from . import lengths, syntax
-from .checked import Expr, Reduce, Transform
+from .checked import Expr, Reduce, Requirement, Transform
 from .diagnostics import Failed
 from .functions import FUNCTIONS, OPERATORS, REDUCTIONS, TRANSFORMS
 from .integers import axis_of, unknown_length
 from .lengths import ArithmeticProblem, Length
-from .scope import AxisSlot, RunningIndex, Value
+from .scope import RunningIndex, Value
 
 if TYPE_CHECKING:
     from .expressions import ExpressionChecker
@@ -31,15 +31,17 @@ def check_reduction(node: syntax.Reduction, checker: ExpressionChecker) -> Expr:
     failed: Failed | None = None
     for item in node.over:
         try:
+            length: Length | None
             if isinstance(item, syntax.Range):
                 checker.check_hiding(item.name, item.span, "the index")
                 index = _running_index(item, checker)
                 name, values[item.name] = index.axis, index
+                length = checker.assembly.axes[name]
             else:
                 slot = checker.axis(item)
-                name = slot.name
-                if node.operation in ("max", "min"):
-                    _require_an_element(node.operation, slot, item, checker)
+                name, length = slot.name, slot.length
+            if node.operation in ("max", "min") and length is not None:
+                _require_an_element(node, item, name, length, checker)
             if name in over:
                 raise checker.reporter.error("LAM206", f"`{node.operation}` runs twice over the same axis", item.span)
             over.append(name)
@@ -59,13 +61,17 @@ def check_reduction(node: syntax.Reduction, checker: ExpressionChecker) -> Expr:
     return checker.assembly.made(made, body)
 
 
-def _require_an_element(operation: str, slot: AxisSlot, item: syntax.AxisName, checker: ExpressionChecker) -> None:
-    """No elements have no largest: an empty axis is refused, as in torch; at the call where its length is known only there."""
-    if slot.length is not None and lengths.at_most(1, slot.length) is None:
-        text = f"1 <= {lengths.text_of(slot.length)}"
-        place = checker.reporter.place(item.span)
-        message = f"the {operation} over `{item.name}` needs an element"
-        checker.assembly.require(sympy.Ge(slot.length, 1), text, message, place)
+def _require_an_element(
+    node: syntax.Reduction, item: syntax.AxisName | syntax.Range, axis: str, length: Length, checker: ExpressionChecker
+) -> None:
+    """No elements have no largest: an empty axis is refused at the call, as in torch, where the result would be seen
+    (see extrema.py)."""
+    if lengths.at_most(1, length) is not True:
+        text = f"1 <= {lengths.text_of(length)}"
+        place = checker.reporter.place
+        message = f"the {node.operation} over `{item.name}` needs an element"
+        requirement = Requirement(sympy.Ge(sympy.sympify(length), 1), text, message, place(item.span))
+        checker.assembly.require_an_element(axis, place(node.span), requirement)
 
 
 def _running_index(item: syntax.Range, checker: ExpressionChecker) -> RunningIndex:

@@ -119,6 +119,7 @@ class _Mark:
     axes: dict[str, Length]
     resolved: int
     requirements: int
+    extrema: int
 
 
 class Assembly:
@@ -130,6 +131,7 @@ class Assembly:
         self.tensors: list[checked.Tensor] = []
         self.statements: list[checked.Let | checked.Out] = []
         self.requirements: list[checked.Requirement] = []
+        self.extrema: list[tuple[str, Span, checked.Requirement]] = []
         self.accuracies: list[checked.Accuracy] = []
         self.depth = 0
         self.open_layers: tuple[syntax.Layer, ...] = ()
@@ -194,6 +196,10 @@ class Assembly:
         if requirement not in self.requirements:
             self.requirements.append(requirement)
 
+    def require_an_element(self, axis: str, place: Span, requirement: checked.Requirement) -> None:
+        """What the extremum at `place` asks of its axis, should somebody see what it is of nothing."""
+        self.extrema.append((axis, place, requirement))
+
     # ------------------------------------------------------------------------------------------ limits
 
     def step(self, span: Span) -> None:
@@ -235,7 +241,7 @@ class Assembly:
 
     def mark(self) -> _Mark:
         """A state to come back to by `rewind`."""
-        return _Mark(frozenset(self._names), dict(self.axes), len(self._resolved), len(self.requirements))
+        return _Mark(frozenset(self._names), dict(self.axes), len(self._resolved), len(self.requirements), len(self.extrema))
 
     def rewind(self, mark: _Mark) -> None:
         self._names = set(mark.names)
@@ -244,6 +250,7 @@ class Assembly:
             slot.length = None
         del self._resolved[mark.resolved :]
         del self.requirements[mark.requirements :]
+        del self.extrema[mark.extrema :]
 
 
 def dimension_of(assembly: Assembly, entry: Entry) -> Dimension:

@@ -88,7 +88,7 @@ class RandomLayer:
         longest = [4.0] * len(base)
         for attempt in range(4000):
             known = {name: rng.choice(_LENGTHS) for name in base}
-            if number == 0:  # the first call has something to compute
+            if number == 0 and attempt < 100:  # the first call has something to compute, if it may
                 known = {name: max(length, 1) for name, length in known.items()}
             if attempt > 200:
                 known = {name: rng.randint(1, int(most)) for name, most in zip(base, longest, strict=True)}

@@ -26,9 +26,8 @@ def window(w: Writer) -> Value | None:
         over.append(f"{name} < {width}")
         widths.append(str(width))
     kept = [index for index in indices if index.isalnum() and index in w.axes]
-    rest = [
-        axis for place, entry in enumerate(value.entries) if place not in along and entry != LEADING for axis in entry.split("*")
-    ]
+    others = [entry for place, entry in enumerate(value.entries) if place not in along and entry != LEADING]
+    rest = [axis for entry in others for axis in entry.split("*")]
     moved = [word for place in along for word in indices[place].replace("*", " ").split() if word in w.axes]
     axes = union([LEADING] if LEADING in value.entries else [], rest, moved)
     read = f"{boundary}({value.name})" if boundary else value.name
@@ -96,10 +95,9 @@ def _reduced(w: Writer, value: Value, axis: str) -> tuple[str, tuple[str, ...]]:
     if not over:
         return value.name, value.axes
     listed, count = ", ".join(over), " * ".join(over)
-    text = w.random.choice(
-        ("max[{1}]({0})", "mean[{1}]({0})", "sum[{1}]({0}) / (1 + {2})", "min[{1}](cos({0}))", "prod[{1}](cos({0}))")
-    )
-    if text.startswith(("m",)):
+    texts = ("max[{1}]({0})", "mean[{1}]({0})", "sum[{1}]({0}) / (1 + {2})", "min[{1}](cos({0}))", "prod[{1}](cos({0}))")
+    text = w.random.choice(texts)
+    if text.startswith("m"):
         w.require_elements(over)
     return text.format(value.name, listed, count), tuple(each for each in value.axes if each not in over)
 

@@ -191,13 +191,15 @@ def reduction(w: Writer) -> Value | None:
 
 
 def _kept_reduction(w: Writer, value: Value, axis: str) -> Value:
-    w.require_elements((axis,))
     texts = (
         *("softmax[{1}]({0})", "{0} - mean[{1}]({0})", "unit[{1}]({0}) / 2", "standardize[{1}]({0}, 0.5) / 2"),
         *("log_softmax[{1}]({0}) / (2 + log1p({1}))", "({0} - max[{1}]({0})) / 2", "{0} / (1 + l2_norm[{1}](1 + {0}))"),
         "softmin[{1}]({0})",
     )
-    return w.let(w.random.choice(texts).format(value.name, axis), value.axes)
+    text = w.random.choice(texts)
+    if "max[" in text or "log" in text:  # seen by whoever sums the difference
+        w.require_elements((axis,))
+    return w.let(text.format(value.name, axis), value.axes)
 
 
 def integer_reduction(w: Writer) -> Value | None:
@@ -393,8 +395,4 @@ def iterate(w: Writer) -> Value | None:
     )
     text = w.random.choice(texts)
     used = union(value, other) if "{1}" in text else value.axes
-    if count == 0 and text[4:7] == "{0}":
-        used = None
-    if used is None:  # no step brings in the other's axes, yet the value is one of both
-        used = union(value, other)
     return w.let(f"iterate[{count}]({text.format(value.name, other.name)})", used)
