@@ -69,7 +69,9 @@ def _require_an_element(
     if lengths.at_most(1, length) is not True:
         text = f"1 <= {lengths.text_of(length)}"
         place = checker.reporter.place
-        message = f"the {node.operation} over `{item.name}` needs an element"
+        # within a def the axis is the caller's
+        name = axis if isinstance(item, syntax.AxisName) else item.name
+        message = f"the {node.operation} over `{name}` needs an element"
         requirement = Requirement(sympy.Ge(sympy.sympify(length), 1), text, message, place(item.span))
         checker.assembly.require_an_element(axis, place(node.span), requirement)
 

@@ -49,3 +49,8 @@ def test_an_extremum_that_is_seen_needs_an_element(body: str) -> None:
 
 def test_a_range_known_to_be_empty_has_no_maximum() -> None:
     assert [each.text for each in load("layer f { in x[A]  out y[A] = max[i < 0](i * x) }").requirements] == ["1 <= 0"]
+
+
+def test_the_axis_is_named_as_in_the_layer() -> None:
+    layer = load("layer f { in x[A, B]  out y[A] = logsumexp[B](x) }")
+    assert {each.message for each in layer.requirements} == {"the max over `B` needs an element"}
