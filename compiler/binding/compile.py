@@ -22,8 +22,8 @@ from .store import store_of
 if TYPE_CHECKING:
     from .reading import Reading
 
-TARGETS = ("auto", "cpp", "reference")
-PLANNED_TARGETS = ("triton", "cuda")
+TARGETS = ("auto", "cpp", "triton", "reference")
+PLANNED_TARGETS = ("cuda",)
 
 
 def compile(
@@ -32,7 +32,7 @@ def compile(
     """The layer of a specification.
 
     `spec`: a path, the text itself, or the name of a library entry; `layer`: which, where there are several; `target`: "auto"
-    (by the tensors' device), "cpp", or "reference" (the interpreter, for debugging); `sizes`: compile-time sizes by name.
+    (by the tensors' device), "cpp", "triton", or "reference" (the interpreter, for debugging); `sizes`: compile-time sizes by name.
     Errors: SpecError (the text), ArgumentError (a layer, target or size that there is not).
     """
     if target in PLANNED_TARGETS:
@@ -43,15 +43,14 @@ def compile(
         raise ArgumentError(f"spec: expected a path, a text or the name of a library entry, found {type(spec).__name__}")
     found = spec if isinstance(spec, str | Path) else Path(os.fspath(spec))
     given = dict(sizes or {})
-    kind = "reference" if target == "reference" else "cpp"
-    store = store_of(found, layer, given) if kind == "cpp" else None
-    known = None if store is None else store.get("layer")
+    store = store_of(found, layer, given) if target != "reference" else None
+    known = None if store is None else store.get("layer", target)
 
     @cache
     def reading() -> Reading:
         from .reading import read
 
-        result = read(found, layer, given, kind)
+        result = read(found, layer, given, target)
         if known is not None and result.operator != known["operator"]:
             raise ArgumentError(f"{found}: another layer than when it was compiled; compile it again")
         return result
@@ -63,12 +62,12 @@ def compile(
         # a file may have changed since its text was taken for the key
         store = store if store is not None and store == store_of(found, layer, given) else None
         if store is not None:
-            store.put(described, "layer")
+            store.put(described, "layer", target)
     else:
         described = known
         interface = Interface.from_json(known["interface"], lambda: reading().graph)
     return from_functions(
-        Functions(interface, CompiledSource(lambda: interface.graph, kind, store)),
+        Functions(interface, CompiledSource(lambda: interface.graph, target, store)),
         described["operator"],
         lambda: reading().initial,
         described["text"],

@@ -111,7 +111,9 @@ class _Functional(torch.autograd.Function):
         places = tuple(place >= len(tensors) for place in range(len(transposed.inputs)))
         forward = transposed.derivative(places, (True,) * len(transposed.outputs))
         anywhere = [
-            torch.zeros(shape, dtype=dtype) for (shape, dtype), can in zip(ctx.shapes, function.differentiable, strict=True) if can
+            torch.zeros(shape, dtype=dtype, device=tensors[0].device)
+            for (shape, dtype), can in zip(ctx.shapes, function.differentiable, strict=True)
+            if can
         ]
         given = [tangent for tangent in tangents if tangent is not None]
         found = iter(functional(ctx.operators, forward, [*tensors, *anywhere, *given]))
@@ -143,6 +145,7 @@ class _Recorded(torch.autograd.Function):
             results, saved = every[: recording.count], every[recording.count :]
         if recording.absent:
             ctx.absent = [(tensors[k].shape, tensors[k].dtype) for k in recording.absent]
+            ctx.device = tensors[0].device
             tensors = tuple(tensor for tensor, kept in zip(tensors, recording.kept, strict=True) if kept)
         ctx.save_for_backward(*tensors, *saved)
         if not recording.all_differentiable:
@@ -159,7 +162,7 @@ class _Recorded(torch.autograd.Function):
         if recording.absent:
             # ascending, so that each goes in at its own place
             for place, (shape, dtype) in zip(recording.absent, ctx.absent, strict=True):
-                tensors.insert(place, torch.zeros((), dtype=dtype).expand(shape))
+                tensors.insert(place, torch.zeros((), dtype=dtype, device=ctx.device).expand(shape))
         saved = tensors[count:]
         del tensors[count:]
         given = tuple(cotangent is not None and can for cotangent, can in zip(cotangents, function.differentiable, strict=True))

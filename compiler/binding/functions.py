@@ -61,15 +61,19 @@ class Source(Protocol):
         """The function's graph at level "math". Errors: TargetError where there is none."""
         ...
 
-    def program(self, function: Function, signature: Signature) -> Program:
-        """The program of a function for a signature. Errors: TargetError."""
+    def kind(self, device: str) -> str:
+        """The target that serves tensors on a device (torch's name of its type). Errors: TargetError where none does."""
         ...
 
-    def executable(self, function: Function, signature: Signature) -> Executable:
-        """The executable of a function for a signature. Errors: TargetError."""
+    def program(self, function: Function, signature: Signature, kind: str | None = None) -> Program:
+        """The program of a function for a signature, of a kind of target. Errors: TargetError."""
         ...
 
-    def stages(self, function: Function, signature: Signature) -> tuple[Graph | None, Schedule | None]:
+    def executable(self, function: Function, signature: Signature, kind: str) -> Executable:
+        """The executable of a function for a signature, of a kind of target. Errors: TargetError."""
+        ...
+
+    def stages(self, function: Function, signature: Signature, kind: str) -> tuple[Graph | None, Schedule | None]:
         """The graph and the plan of a program that there is; None where programs are all there is."""
         ...
 
@@ -105,6 +109,14 @@ class Functions:
         self.lock = threading.RLock()
         self.root = Function(self, "", interface.inputs, _named(interface.outputs, interface.inputs), None)
 
+    def kind(self, tensors: Sequence[Tensor]) -> str:
+        """The target that serves these tensors. Errors: TargetError where none does."""
+        try:
+            kinds = {self.source.kind(device) for device in dict.fromkeys(tensor.device.type for tensor in tensors) or ("cpu",)}
+        except TargetError as refusal:
+            raise TargetError(f"layer {self.interface.name}: {refusal}") from None
+        return kinds.pop()
+
     def function(self, path: str) -> Function:
         """The function at a path. Errors: ArgumentError for a text that is none."""
         function = self.root
@@ -138,7 +150,7 @@ class Function:
         # with no tensor to tell the call's dtype, torch's default of the moment does
         self._defaulted = not any(spec.dtype in ("float", "complex") for spec in own)
         self._prepared: dict[tuple[object, ...], Call] = {}
-        self._executables: dict[Signature, Executable] = {}
+        self._executables: dict[tuple[Signature, str], Executable] = {}
         self._derivatives: dict[tuple[Mask, Mask], Function] = {}
         self._recordings: dict[Mask, Recording] = {}
         self._training: dict[Mask, tuple[Function, Function] | None] = {}
@@ -174,6 +186,8 @@ class Function:
         key: list[object] = [torch.get_default_dtype()] if self._defaulted else []
         for tensor in tensors:
             key += (tensor.shape, tensor.stride(), tensor.dtype)
+        if tensors and not tensors[0].is_cpu:
+            key.append(tensors[0].device)
         prepared = self._prepared.get(tuple(key))
         if prepared is None:
             prepared = self._prepare(tensors, tuple(key))
@@ -204,19 +218,20 @@ class Function:
             if layout_of(spec, tensor) is None or (copies and not tensor.is_contiguous())
         )
         fitting = [tensor.contiguous() if number in copied else tensor for number, tensor in enumerate(tensors)]
-        executable = self.executable(signature(self.inputs, fitting, dtype))
+        kind = self.family.kind(tensors)
+        executable = self.executable(signature(self.inputs, fitting, dtype), kind)
         names = tuple(spec.name for spec in self.inputs)
         order = None if executable.inputs == names else tuple(names.index(name) for name in executable.inputs)
         return executable, bound, fitting if order is None else [fitting[place] for place in order], copied, order
 
-    def executable(self, signature: Signature) -> Executable:
-        """The executable for a signature, made if there is none yet."""
-        found = self._executables.get(signature)
+    def executable(self, signature: Signature, kind: str) -> Executable:
+        """The executable for a signature and a kind of target, made if there is none yet."""
+        found = self._executables.get((signature, kind))
         if found is None:
             with self.family.lock:
-                found = self._executables.get(signature)
+                found = self._executables.get((signature, kind))
                 if found is None:
-                    found = self._executables[signature] = self.family.source.executable(self, signature)
+                    found = self._executables[signature, kind] = self.family.source.executable(self, signature, kind)
         return found
 
     # ------------------------------------------------------------------------------------------ deriving

@@ -21,13 +21,14 @@ from ..runtime.execute import to_array
 from . import eager
 from .arguments import arrange, check, default_signature
 from .functions import Function, Functions
-from .operators import Operators, require_cpu
+from .operators import Operators
 
 if TYPE_CHECKING:
     from ..ir.graph import Graph
     from .initial import Initialiser
     from .module import LayerModule
 
+TARGETS = ("cpp", "triton")  # those that `Layer.source` knows
 DIRECTIONS = ("forward", "backward", "double_backward")
 _is_compiling = torch.compiler.is_compiling
 _plain = eager.plain
@@ -133,9 +134,10 @@ class Layer:
 
     def source(self, target: str | None = None, direction: str = "forward") -> str:
         """The emitted text for a direction: of the signature called last, or of contiguous float32 tensors before any call."""
-        if target not in (None, "auto", "cpp"):
-            raise ArgumentError(f"target: expected 'cpp', found {target!r}")
-        return self._program_source(self._derived(direction))
+        kind = None if target == "auto" else target
+        if kind not in (None, *TARGETS):
+            raise ArgumentError(f"target: expected one of {', '.join(TARGETS)}, found {target!r}")
+        return self._program_source(self._derived(direction), kind)
 
     def report(self) -> str:
         """The text of `lamina inspect FILE report`, of the programs made so far: sizes, kernels, approximations, errors of fits."""
@@ -162,7 +164,7 @@ class Layer:
         """
         tensors = [tensor.detach() for tensor in arrange(self._interface, tuple(inputs), {})]
         check(self._interface, tensors)
-        require_cpu(self.name, tensors)
+        self._functions.kind(tensors)
         function = self._root
         if direction == "backward":
             derived = self._derived(direction)
@@ -190,12 +192,12 @@ class Layer:
             function = function.derivative(wanted, function.differentiable)
         return function
 
-    def _program_source(self, function: Function) -> str:
+    def _program_source(self, function: Function, kind: str | None) -> str:
         source = self._functions.source
         for made in reversed(source.made):
-            if made.path == function.path:
+            if made.path == function.path and kind in (None, made.program.target):
                 return made.program.source
-        return source.program(function, default_signature(function.inputs)).source
+        return source.program(function, default_signature(function.inputs), kind).source
 
     def _with_lengths(self, lengths: Mapping[str, int]) -> tuple[Layer, dict[str, int]]:
         """The layer compiled with those of the lengths that are sizes, and the lengths given. Errors: ArgumentError."""

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import TargetError
 from ..runtime.execute import TORCH_DTYPES, storage_dtype
 from ..schedule.program import Signature
 from .arguments import call_dtype, check
@@ -66,8 +65,8 @@ class Operators:
     # ------------------------------------------------------------------------------------------ forward
 
     def _register_forward(self) -> None:
-        root = self.functions.root
-        interface = self.functions.interface
+        functions = self.functions
+        root, interface = functions.root, functions.interface
         single = len(root.outputs) == 1
 
         def given(results: Sequence[Any]) -> Any:
@@ -75,7 +74,7 @@ class Operators:
 
         def kernel(*tensors: Tensor) -> Any:
             check(interface, tensors)
-            require_cpu(interface.name, tensors)
+            functions.kind(tensors)
             return given(root.call(tensors))
 
         def fake(*tensors: Tensor) -> Any:
@@ -122,7 +121,7 @@ class Operators:
         functions = self.functions
 
         def kernel(tensors: Sequence[Tensor], path: str) -> list[Tensor]:
-            require_cpu(functions.interface.name, tensors)
+            functions.kind(tensors)
             return functions.function(path).call(tensors)
 
         def fake(tensors: Sequence[Tensor], path: str) -> list[Tensor]:
@@ -143,13 +142,6 @@ class Operators:
             return results, [0] * len(results)
 
         self._register(f"{self.name}_bwd", kernel, fake, backward, context, vmap)
-
-
-def require_cpu(name: str, tensors: Sequence[Tensor]) -> None:
-    """Errors: TargetError for a device that no target serves."""
-    for tensor in tensors:
-        if tensor.device.type != "cpu":
-            raise TargetError(f"layer {name}: expected tensors on the CPU, found device {tensor.device}; move them, e.g. x.cpu()")
 
 
 def operator_parameters(names: Sequence[str]) -> list[str]:

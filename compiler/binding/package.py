@@ -48,7 +48,7 @@ def save(layer: Layer, path: Path) -> None:
     from .source import CompiledSource
 
     source = layer._functions.source
-    if not isinstance(source, CompiledSource) or source.target != "cpp":
+    if not isinstance(source, CompiledSource) or source.target not in ("cpp", "auto"):
         raise TargetError(f"layer {layer.name}: only a layer compiled for the target cpp can be saved")
     functions = _default_functions(layer)
     for function in functions:
@@ -204,16 +204,21 @@ class PackageSource:
     def graph(self, function: Function) -> Graph:
         raise TargetError(f"{self.folder}: a saved layer has no graph at level math; compile it from its specification")
 
-    def program(self, function: Function, signature: Signature) -> Program:
+    def kind(self, device: str) -> str:
+        if device != "cpu":
+            raise TargetError(f"expected tensors on the CPU, found device {device}; move them, e.g. x.cpu()")
+        return "cpp"
+
+    def program(self, function: Function, signature: Signature, kind: str | None = None) -> Program:
         for made in self.made:
             if (made.path, made.signature) == (function.path, signature):
                 return made.program
         raise self._missing(function, signature)
 
-    def stages(self, function: Function, signature: Signature) -> tuple[None, None]:
+    def stages(self, function: Function, signature: Signature, kind: str) -> tuple[None, None]:
         return None, None
 
-    def executable(self, function: Function, signature: Signature) -> Executable:
+    def executable(self, function: Function, signature: Signature, kind: str) -> Executable:
         exact = self._exact(function.path, signature)
         if exact is not None:
             return exact

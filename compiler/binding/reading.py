@@ -39,17 +39,17 @@ class Reading:
         return initialisers(self.checked)
 
 
-def read(spec: str | Path, layer: str | None, sizes: Mapping[str, int], kind: str) -> Reading:
-    """The layer of a specification, for a kind of target. Errors: SpecError, ArgumentError."""
+def read(spec: str | Path, layer: str | None, sizes: Mapping[str, int], target: str) -> Reading:
+    """The layer of a specification, for a target. Errors: SpecError, ArgumentError."""
     checked = load(spec, layer, sizes)
     # inputs first, whatever the order of the declarations: so they are called
     checked = replace(checked, tensors=tuple(sorted(checked.tensors, key=lambda tensor: tensor.role != "in")))
     graph = graphs.layer_graph(checked)
-    return Reading(checked, graph, operator_name(checked, graph, kind))
+    return Reading(checked, graph, operator_name(checked, graph, target))
 
 
-def operator_name(checked: CheckedLayer, graph: Graph, kind: str) -> str:
+def operator_name(checked: CheckedLayer, graph: Graph, target: str) -> str:
     """NAME_HASH: the same for the same layer, sizes and licences in every process, and for no other."""
-    parts = [fingerprint(graph), checked.text, repr(checked.sizes), repr(checked.accuracies), kind]
+    parts = [fingerprint(graph), checked.text, repr(checked.sizes), repr(checked.accuracies), target]
     parts += [f"{each.text}: {each.message}" for each in checked.requirements]
     return f"{checked.name}_{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:12]}"

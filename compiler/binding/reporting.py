@@ -25,7 +25,7 @@ def report(layer: Layer) -> Report:
     made = []
     for each in functions.source.made:
         function = known.get(each.path)  # a saved program's need not have been asked for
-        graph, plan = (None, None) if function is None else functions.source.stages(function, each.signature)
+        graph, plan = (None, None) if function is None else functions.source.stages(function, each.signature, each.program.target)
         made.append(CompiledProgram(each.program, each.signature, graph, plan))
     return build_report(
         layer._interface.graph,

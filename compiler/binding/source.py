@@ -38,7 +38,7 @@ def direction(function: Function) -> str:
 
 
 class CompiledSource:
-    """Compiles graphs for one target: "cpp", or "reference", the interpreter.
+    """Compiles graphs for a target: one of `codegen.TARGETS`; "reference", the interpreter; "auto", by the tensors' device.
 
     `load` gives the layer's graph; it is not called, and the compiler is not imported, for what the store has.
     """
@@ -77,47 +77,71 @@ class CompiledSource:
             found = self._graphs[function.path] = _renamed(found, function)
         return found
 
-    def program(self, function: Function, signature: Signature) -> Program:
-        """The program of a function for a signature."""
+    def kind(self, device: str) -> str:
+        """The target that serves tensors on a device. Errors: TargetError where none does."""
+        if self.target == "triton":
+            from ..runtime.triton_kernels import require_runnable
+
+            require_runnable(device)
+            return "triton"
+        if self.target == "auto" and device == "cuda":
+            return "triton"
+        if device != "cpu":
+            raise TargetError(f"expected tensors on the CPU, found device {device}; move them, e.g. x.cpu()")
+        return "cpp" if self.target == "auto" else self.target
+
+    @property
+    def default_kind(self) -> str:
+        """The target whose source is shown where none is named."""
+        return "cpp" if self.target == "auto" else self.target
+
+    def program(self, function: Function, signature: Signature, kind: str | None = None) -> Program:
+        """The program of a function for a signature, of the kind of target given."""
+        kind = self.default_kind if kind is None else kind
         for made in self.made:
-            if made.path == function.path and made.signature == signature:
+            if made.path == function.path and made.signature == signature and made.program.target == kind:
                 return made.program
-        program = None if self.store is None else self.store.program(function.path, signature)
+        program = None if self.store is None else self.store.program(function.path, signature, kind)
         if program is None:
-            program = self._generated(function, signature)
+            program = self._generated(function, signature, kind)
             if self.store is not None:
                 self.store.put_program(function.path, signature, program)
         self.made.append(Made(function.path, signature, program))
         return program
 
-    def _generated(self, function: Function, signature: Signature) -> Program:
+    def _generated(self, function: Function, signature: Signature, kind: str) -> Program:
         from ..codegen import generate
         from ..schedule.partition import NotLowered
 
         graph = _specialised(self.graph(function), function, signature)
         try:
-            return generate(graph, _of(graph, signature), direction(function))
+            return generate(graph, _of(graph, signature), direction(function), kind)
         except NotLowered as missing:
+            way = direction(function).replace("_", " ")
             raise TargetError(
-                f"layer {graph.name}: the target cpp has no kernels yet for {missing} ({direction(function).replace('_', ' ')})\n"
+                f"layer {graph.name}: the target {kind} has no kernels yet for {missing} ({way})\n"
                 '  do: compile with target="reference", which interprets the layer'
             ) from missing
 
-    def executable(self, function: Function, signature: Signature) -> Executable:
-        if self.target == "reference":
+    def executable(self, function: Function, signature: Signature, kind: str) -> Executable:
+        if kind == "reference":
             graph = _specialised(self.graph(function), function, signature)
             return ReferenceExecutable(graph, _of(graph, signature))
+        program = self.program(function, signature, kind)
+        if kind == "triton":
+            from ..runtime.device_program import DeviceExecutable
+            from ..runtime.triton_kernels import TritonKernels
+
+            return DeviceExecutable(program, TritonKernels(program.source, label(program), program.fused))
         from ..runtime import native
 
-        program = self.program(function, signature)
         return NativeExecutable(program, native.library(program.source, label(program)))
 
-    def stages(self, function: Function, signature: Signature) -> tuple[Graph, Schedule]:
-        from ..passes.pipeline import finish
-        from ..schedule.partition import schedule
+    def stages(self, function: Function, signature: Signature, kind: str) -> tuple[Graph, Schedule]:
+        from ..codegen import plan_of
 
         graph = _specialised(self.graph(function), function, signature)
-        return graph, schedule(finish(graph), _of(graph, signature))
+        return graph, plan_of(graph, _of(graph, signature), kind)
 
     def artefact(self, program: Program) -> Path:
         """The shared object of a program."""

@@ -58,13 +58,13 @@ class Store:
     def _key(self, name: tuple[Any, ...]) -> str:
         return json.dumps([self.key, *name])
 
-    def program(self, path: str, signature: Signature) -> Program | None:
-        """The program of a function for a signature."""
-        found = self.get("program", path, signature.to_json())
+    def program(self, path: str, signature: Signature, target: str) -> Program | None:
+        """The program of a function for a signature and a target."""
+        found = self.get("program", target, path, signature.to_json())
         return None if found is None else Program.from_json(found)
 
     def put_program(self, path: str, signature: Signature, program: Program) -> None:
-        self.put(program.to_json(), "program", path, signature.to_json())
+        self.put(program.to_json(), "program", program.target, path, signature.to_json())
 
 
 def store_of(spec: str | Path, layer: str | None, sizes: Mapping[str, int]) -> Store | None:

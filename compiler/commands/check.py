@@ -11,7 +11,16 @@ from typing import Annotated
 import typer
 
 from .output import JsonOption, print_json, print_table
-from .specification import FileArgument, LayerOption, SizesOption, load_checked, parse_sizes, specification
+from .specification import (
+    FileArgument,
+    LayerOption,
+    SizesOption,
+    TargetOption,
+    load_checked,
+    parse_sizes,
+    require_targets,
+    specification,
+)
 
 _FAILED = 1
 
@@ -26,6 +35,7 @@ def check(
     size: SizesOption = None,
     dtype: Annotated[list[str] | None, typer.Option(help="f32, f64, bf16 or f16; may be given several times.")] = None,
     order: Annotated[int, typer.Option(min=0, max=2, help="0: values; 1: gradients too; 2: second derivatives too.")] = 2,
+    target: TargetOption = "cpp",
     as_json: JsonOption = False,
 ) -> None:
     from ..report.stages import DTYPES
@@ -39,8 +49,11 @@ def check(
     from ..binding.compile import compile as compile_layer
     from ..trial.compare import compare, worst
 
-    compiled = compile_layer(specification(file), layer, "cpp", sizes)
-    comparisons = compare(compiled, load_checked(file, layer, sizes), dtypes, order)
+    checked = load_checked(file, layer, sizes)
+    comparisons = []
+    for name in require_targets(target):
+        compiled = compile_layer(specification(file), layer, name, sizes)
+        comparisons += compare(compiled, checked, dtypes, order)
     failed = [each for each in comparisons if not each.passed]
     if as_json:
         listed = [{**asdict(each), "passed": each.passed} for each in comparisons]

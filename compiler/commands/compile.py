@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..codegen import SOURCE_NAMES
 from ..errors import ArgumentError, TargetError
 from .output import JsonOption, print_json
-from .specification import FileArgument, LayerOption, SizesOption, load_checked, parse_sizes
+from .specification import FileArgument, LayerOption, SizesOption, TargetOption, load_checked, parse_sizes, require_targets
 
 if TYPE_CHECKING:
     from ..report import Report
     from ..report.stages import Stages
 
-TARGETS = ("cpp",)
-PLANNED_TARGETS = ("triton", "cuda")
+PLANNED_TARGETS = ("cuda",)
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +33,7 @@ def compile_layer(
     file: FileArgument,
     layer: LayerOption = None,
     size: SizesOption = None,
-    target: Annotated[str, typer.Option("-t", "--target", metavar="TARGET", help="cpp.")] = "cpp",
+    target: TargetOption = "cpp",
     folder: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write sources, objects and report here.")
     ] = None,
@@ -41,11 +41,13 @@ def compile_layer(
     dtype: Annotated[str, typer.Option(help="f32, f64, bf16 or f16: what the tensors declared float are stored as.")] = "f32",
     as_json: JsonOption = False,
 ) -> None:
-    _check_target(target)
+    targets = _targets(target)
     sizes = parse_sizes(size)
     if standalone and folder is None:
         raise typer.BadParameter("expected -o DIR, the folder to write", param_hint="--standalone")
-    report, compiled = assemble(file, layer, sizes, dtype)
+    report, compiled = assemble(file, layer, sizes, dtype, targets[0])
+    for further in targets[1:]:
+        compiled += assemble(file, layer, sizes, dtype, further)[1]
     artefacts = [_build(stage) for stage in compiled]
     written: list[str] = []
     if folder is not None:
@@ -62,15 +64,16 @@ def compile_layer(
             typer.echo(f"\nwritten to {folder}: {', '.join(written)}")
 
 
-def _check_target(target: str) -> None:
+def _targets(target: str) -> tuple[str, ...]:
     for name in target.split(","):
         if name in PLANNED_TARGETS:
-            raise TargetError(f"target {name} is not generated yet\n  expected: {', '.join(TARGETS)}\n  do: leave -t out")
-        if name not in TARGETS:
-            raise typer.BadParameter(f"expected {', '.join(TARGETS)}, found {name!r}", param_hint="-t")
+            raise TargetError(f"target {name} is not generated yet\n  do: leave -t out")
+    return require_targets(target)
 
 
-def assemble(file: str, layer: str | None, sizes: dict[str, int], dtype: str) -> tuple[Report, tuple[Stages, ...]]:
+def assemble(
+    file: str, layer: str | None, sizes: dict[str, int], dtype: str, target: str = "cpp"
+) -> tuple[Report, tuple[Stages, ...]]:
     """The report of a layer, and the stages of the programs in it: forward, and backward or what a training step runs.
 
     Errors: SpecError, ArgumentError; TargetError where the forward pass cannot be compiled. A backward pass that cannot be is
@@ -83,12 +86,12 @@ def assemble(file: str, layer: str | None, sizes: dict[str, int], dtype: str) ->
     from ..report.stages import has_gradients, inputs_first, stages, training_stages
 
     checked = inputs_first(load_checked(file, layer, sizes))
-    compiled = [stages(checked, "forward", dtype)]
+    compiled = [stages(checked, "forward", dtype, target)]
     _ = compiled[0].program
     missing = []
     if has_gradients(compiled[0].graph):
         try:
-            derived = training_stages(checked, dtype) or (stages(checked, "backward", dtype),)
+            derived = training_stages(checked, dtype, target) or (stages(checked, "backward", dtype, target),)
             for stage in derived:
                 _ = stage.program
             compiled += derived
@@ -111,6 +114,10 @@ def _build(stage: Stages) -> Path:
     from ..runtime.build import build
     from ..schedule.shapes import label
 
+    if stage.target == "triton":
+        from ..runtime.triton_kernels import source_file
+
+        return source_file(stage.program.source, label(stage.program))
     return build(stage.program.source, name=label(stage.program))
 
 
@@ -122,10 +129,13 @@ def _write(folder: Path, report: Report, compiled: tuple[Stages, ...], artefacts
         for stage, artefact in zip(compiled, artefacts, strict=True):
             program = stage.program
             stem = f"{program.name}_{program.direction}"
-            (folder / f"{stem}.cpp").write_text(program.source, encoding="utf-8")
-            (folder / f"{stem}.json").write_text(json.dumps(program.to_json(), indent=1), encoding="utf-8")
-            shutil.copyfile(artefact, folder / f"{stem}.so")
-            written += [f"{stem}.cpp", f"{stem}.json", f"{stem}.so"]
+            names = [f"{stem}.{SOURCE_NAMES[program.target]}", f"{stem}{'' if program.target == 'cpp' else '_triton'}.json"]
+            (folder / names[0]).write_text(program.source, encoding="utf-8")
+            (folder / names[1]).write_text(json.dumps(program.to_json(), indent=1), encoding="utf-8")
+            if program.target == "cpp":
+                shutil.copyfile(artefact, folder / f"{stem}.so")
+                names.append(f"{stem}.so")
+            written += names
         (folder / "report.txt").write_text(str(report), encoding="utf-8")
         (folder / "report.json").write_text(json.dumps(report.to_json(), indent=1), encoding="utf-8")
     except OSError as problem:

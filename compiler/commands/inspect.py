@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .output import JsonOption, print_json
-from .specification import FileArgument, LayerOption, SizesOption, load_checked, parse_sizes, specification
+from .specification import (
+    FileArgument,
+    LayerOption,
+    SizesOption,
+    TargetOption,
+    load_checked,
+    parse_sizes,
+    require_targets,
+    specification,
+)
 
 if TYPE_CHECKING:
     from ..lang.checked import CheckedLayer
@@ -29,9 +38,13 @@ def inspect(
     level: Annotated[str, typer.Option(help="Of the graph: layer (as written) or math (structure recognised).")] = "math",
     dot: Annotated[bool, typer.Option("--dot", help="The graph in Graphviz's language.")] = False,
     dtype: Annotated[str, typer.Option(help="f32, f64, bf16 or f16: what the tensors declared float are stored as.")] = "f32",
+    target: TargetOption = "cpp",
     as_json: JsonOption = False,
 ) -> None:
     _check_options(stage, direction, level, dtype, dot)
+    (target,) = require_targets(target)[:1]
+    if stage == "asm" and target != "cpp":
+        raise typer.BadParameter("machine code is shown of the target cpp", param_hint="-t")
     sizes = parse_sizes(size)
     if stage == "tree":
         _show(_tree(file, layer), stage, as_json)
@@ -44,13 +57,13 @@ def inspect(
     elif stage == "report":
         from .compile import assemble
 
-        report, _ = assemble(file, layer, sizes, dtype)
+        report, _ = assemble(file, layer, sizes, dtype, target)
         if as_json:
             print_json(report.to_json())
         else:
             typer.echo(str(report), nl=False)
     else:
-        _show(_stage(checked, stage, direction, level, dtype, dot), stage, as_json)
+        _show(_stage(checked, stage, direction, level, dtype, dot, target), stage, as_json)
 
 
 def _check_options(stage: str, direction: str, level: str, dtype: str, dot: bool) -> None:
@@ -91,7 +104,7 @@ def _tree(file: str, layer: str | None) -> str:
     raise AssertionError(f"{wanted} was found by the front end alone")
 
 
-def _stage(checked: CheckedLayer, stage: str, direction: str, level: str, dtype: str, dot: bool) -> str:
+def _stage(checked: CheckedLayer, stage: str, direction: str, level: str, dtype: str, dot: bool, target: str) -> str:
     from ..report.stages import inputs_first, stages
 
     if stage == "graph":
@@ -104,8 +117,8 @@ def _stage(checked: CheckedLayer, stage: str, direction: str, level: str, dtype:
     if stage == "plan":
         from ..report.plan import plan_text
 
-        return plan_text(stages(checked, direction, dtype).plan)
-    source = stages(checked, direction, dtype).program.source
+        return plan_text(stages(checked, direction, dtype, target).plan)
+    source = stages(checked, direction, dtype, target).program.source
     if stage == "source":
         return source
     from ..runtime.build import assembly

@@ -22,6 +22,7 @@ LayerOption = Annotated[str | None, typer.Option("-l", "--layer", metavar="LAYER
 SizesOption = Annotated[
     list[str] | None, typer.Option("-D", "--size", metavar="SIZE=VALUE", help="A compile-time size; may be given several times.")
 ]
+TargetOption = Annotated[str, typer.Option("-t", "--target", metavar="TARGET", help="What is compiled for: cpp or triton.")]
 _NAME = re.compile(r"[a-z_][A-Za-z0-9_]*\Z")
 _SIZE = re.compile(r"([A-Z][A-Za-z0-9_]*)=(\d+)\Z")
 
@@ -40,6 +41,16 @@ def parse_sizes(given: list[str] | None) -> dict[str, int]:
 def specification(file: str) -> str | Path:
     """FILE as the front end takes it: a name of the library as text, everything else as a path."""
     return file if _NAME.match(file) and not Path(file).exists() else Path(file)
+
+
+def require_targets(text: str) -> tuple[str, ...]:
+    """The targets listed in `-t`, separated by commas. Errors: BadParameter (wrong usage)."""
+    from ..codegen import TARGETS
+
+    for name in text.split(","):
+        if name not in TARGETS:
+            raise typer.BadParameter(f"expected {' or '.join(TARGETS)}, found {name!r}", param_hint="-t")
+    return tuple(text.split(","))
 
 
 def load_checked(file: str, layer: str | None, sizes: dict[str, int]) -> CheckedLayer:

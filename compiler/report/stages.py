@@ -12,13 +12,13 @@ from functools import cached_property
 from typing import TypeVar
 
 from .. import pipeline
-from ..codegen import generate
+from ..codegen import generate, plan_of
 from ..errors import ArgumentError, TargetError
 from ..ir.graph import Graph, Output, TensorSpec
 from ..lang.checked import CheckedLayer
 from ..passes.autodiff import NotDifferentiable, gradient_name
-from ..passes.pipeline import finish, optimize
-from ..schedule.partition import NotLowered, schedule
+from ..passes.pipeline import optimize
+from ..schedule.partition import NotLowered
 from ..schedule.program import InputSignature, Program, Signature
 from ..schedule.steps import Schedule
 
@@ -47,6 +47,7 @@ class Stages:
     direction: str
     make: Callable[[], Graph]
     dtype: str
+    target: str = "cpp"
 
     @cached_property
     def graph(self) -> Graph:
@@ -71,12 +72,14 @@ class Stages:
 
     @cached_property
     def plan(self) -> Schedule:
-        return refused(self.file, self.layer, self.direction, lambda: schedule(finish(self._specialised), self.signature))
+        return refused(self.file, self.layer, self.direction, lambda: plan_of(self._specialised, self.signature, self.target))
 
     @cached_property
     def program(self) -> Program:
         name = _NAMES.get(self.direction, self.direction)
-        return refused(self.file, self.layer, self.direction, lambda: generate(self._specialised, self.signature, name))
+        return refused(
+            self.file, self.layer, self.direction, lambda: generate(self._specialised, self.signature, name, self.target)
+        )
 
 
 def refused(file: str, layer: str, direction: str, work: Callable[[], _Value]) -> _Value:
@@ -98,7 +101,7 @@ def _refusal(file: str, layer: str, direction: str, missing: NotDifferentiable |
             f"{place}: the derivative of {missing} is not known\n  do: write what is trained with functions that have a derivative"
         )
     return TargetError(
-        f"{place}: the target cpp has no kernels yet for {missing}\n"
+        f"{place}: the target has no kernels yet for {missing}\n"
         '  do: write it without, or run it by the interpreter: lamina.compile(..., target="reference")'
     )
 
@@ -119,7 +122,7 @@ def file_of(checked: CheckedLayer) -> str:
     return checked.outs[0].span.file
 
 
-def stages(checked: CheckedLayer, direction: str = "forward", dtype: str = "f32") -> Stages:
+def stages(checked: CheckedLayer, direction: str = "forward", dtype: str = "f32", target: str = "cpp") -> Stages:
     """The stages of one direction: gradients of every floating tensor, so many times over, or a part of a training step.
 
     Errors: ArgumentError for an unknown direction or dtype, and for a part of a training step where nothing is saved for it.
@@ -127,7 +130,7 @@ def stages(checked: CheckedLayer, direction: str = "forward", dtype: str = "f32"
     _require("direction", direction, EVERY_DIRECTION)
     _require("dtype", dtype, DTYPES)
     if direction in TRAINING:
-        pair = training_stages(checked, dtype)
+        pair = training_stages(checked, dtype, target)
         if pair is None:
             raise ArgumentError(f"layer {checked.name} saves nothing for training: a step runs its forward and backward passes")
         return pair[TRAINING.index(direction)]
@@ -140,10 +143,10 @@ def stages(checked: CheckedLayer, direction: str = "forward", dtype: str = "f32"
             graph = pipeline.backward_graph(graph, _floating(graph.inputs), _floating(out.spec for out in graph.outputs))
         return graph
 
-    return Stages(file_of(checked), checked.name, direction, make, dtype)
+    return Stages(file_of(checked), checked.name, direction, make, dtype, target)
 
 
-def training_stages(checked: CheckedLayer, dtype: str = "f32") -> tuple[Stages, Stages] | None:
+def training_stages(checked: CheckedLayer, dtype: str = "f32", target: str = "cpp") -> tuple[Stages, Stages] | None:
     """What a training step runs instead of forward and backward: a forward pass that saves, a backward pass that reads what was
     saved; None where nothing is worth saving. Errors: as `stages`, and TargetError where there is no gradient."""
     _require("dtype", dtype, DTYPES)
@@ -153,8 +156,8 @@ def training_stages(checked: CheckedLayer, dtype: str = "f32") -> tuple[Stages, 
     if len(first.outputs) == len(graph.outputs):
         return None
     return (
-        Stages(file_of(checked), checked.name, "training_forward", lambda: first, dtype),
-        Stages(file_of(checked), checked.name, "training_backward", lambda: second, dtype),
+        Stages(file_of(checked), checked.name, "training_forward", lambda: first, dtype, target),
+        Stages(file_of(checked), checked.name, "training_backward", lambda: second, dtype, target),
     )
 
 

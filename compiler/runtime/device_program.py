@@ -44,12 +44,25 @@ _FUNCTIONS: dict[str, Any] = {
 
 
 class Kernels(Protocol):
-    """What runs kernels: `launcher` gives a function that launches one on tensors, at one grid and with the same integers each
-    time."""
+    """What runs kernels, whose tensors come before their integers.
+
+    `launcher` gives a function that launches a kernel on tensors, at one grid and with the same integers each time.
+    """
 
     def launcher(
-        self, name: str, grid: tuple[int, ...], constants: Mapping[str, int], integers: Sequence[int | None], warps: int
+        self, name: str, grid: tuple[int, ...], constants: Mapping[str, int], integers: Sequence[int], warps: int
     ) -> Callable[[Sequence[Tensor]], None]: ...
+
+
+@dataclass(frozen=True)
+class KernelLaunch:
+    """A kernel's launch at one set of shapes. `arguments`: the name of a tensor, or an integer."""
+
+    name: str
+    grid: tuple[int, ...]
+    constants: Mapping[str, int]
+    arguments: tuple[str | int, ...]
+    warps: int
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,7 @@ class _Prepared:
 class DeviceExecutable:
     """A program bound to its kernels."""
 
-    def __init__(self, program: Program, kernels: Kernels) -> None:
+    def __init__(self, program: Program, kernels: Kernels | None) -> None:
         self.program = program
         self.kernels = kernels
         self.input_arguments = program.with_role("input")
@@ -103,29 +116,33 @@ class DeviceExecutable:
                 strides[name] = found
         return {"n": bound.values, "stride": strides}
 
-    def _launch(self, launch: Launch, environment: dict[str, Any]) -> _Prepared | None:
+    def _at(self, launch: Launch, environment: dict[str, Any]) -> KernelLaunch:
+        """A launch with all its expressions worked out."""
         known = dict(environment)
         constants = {}
         for name, text in launch.constants:
             known[name] = constants[name] = self._value(text, known)
         grid = tuple(self._value(text, known) for text in launch.grid)
-        tensors: list[int] = []
-        integers: list[int | None] = []
-        for argument in launch.arguments:
-            if argument.startswith("="):
-                integers.append(self._value(argument[1:], known))
-            else:
-                tensors.append(self._names.index(argument))
-                integers.append(None)
+        arguments = tuple(self._value(each[1:], known) if each.startswith("=") else each for each in launch.arguments)
+        return KernelLaunch(launch.name, grid, constants, arguments, self._value(launch.warps, known))
+
+    def launches_at(self, bound: Bound) -> list[KernelLaunch]:
+        """The kernels that a call with contiguous tensors of these lengths launches."""
+        environment: dict[str, Any] = {"n": bound.values, "stride": {}}
+        found = [self._at(launch, environment) for launch in self.program.launches if launch.kind == "kernel"]
+        return [each for each in found if 0 not in each.grid]
+
+    def _launch(self, launch: Launch, environment: dict[str, Any]) -> _Prepared | None:
+        found = self._at(launch, environment)
+        tensors = tuple(self._names.index(each) for each in found.arguments if isinstance(each, str))
+        integers = [each for each in found.arguments if isinstance(each, int)]
         if launch.kind != "kernel":
-            given = [integer for integer in integers if integer is not None]
-            function = CALLS[launch.name]
-            checks = self.program.checks
-            return _Prepared(tuple(tensors), lambda found: function(found, given, checks))
-        if 0 in grid:
+            function, checks = CALLS[launch.name], self.program.checks
+            return _Prepared(tensors, lambda given: function(given, integers, checks))
+        if 0 in found.grid:
             return None
-        warps = self._value(launch.warps, known)
-        return _Prepared(tuple(tensors), self.kernels.launcher(launch.name, grid, constants, integers, warps))
+        assert self.kernels is not None
+        return _Prepared(tensors, self.kernels.launcher(found.name, found.grid, found.constants, integers, found.warps))
 
     def prepare(self, tensors: Sequence[Tensor], bound: Bound) -> Call:
         environment = self._environment(tensors, bound)

@@ -77,17 +77,16 @@ class TritonKernels:
         self.fused = fused
 
     def launcher(
-        self, name: str, grid: tuple[int, ...], constants: Mapping[str, int], integers: Sequence[int | None], warps: int
+        self, name: str, grid: tuple[int, ...], constants: Mapping[str, int], integers: Sequence[int], warps: int
     ) -> Callable[[Sequence[Tensor]], None]:
         kernel = getattr(self.module, name)[grid]
         options = {**constants, "num_warps": warps, "enable_fp_fusion": self.fused}
-        scalars = [integer for integer in integers if integer is not None]
 
         def run(tensors: Sequence[Tensor]) -> None:
-            kernel(*tensors, *scalars, **options)
+            kernel(*tensors, *integers, **options)
 
         def interpreted(tensors: Sequence[Tensor]) -> None:
             with numpy.errstate(all="ignore"):  # infinities are as on a device
-                kernel(*tensors, *scalars, **options)
+                kernel(*tensors, *integers, **options)
 
         return interpreted if interpreting() else run

@@ -115,6 +115,7 @@ class Program:
     (from 1), the smallest and the largest index and the dimension's length. `ir.outside.outside_message` says it in words.
 
     A program for a device has no entry point: `launches` lists the calls of its kernels, `symbol` is empty.
+    `fused`: whether its compiler may fuse products with sums.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Program:
     report: tuple[tuple[str, str], ...]
     checks: tuple[str, ...] = ()
     launches: tuple[Launch, ...] = ()
+    fused: bool = True
 
     def with_role(self, role: str) -> tuple[Argument, ...]:
         return tuple(argument for argument in self.arguments if argument.role == role)
@@ -145,6 +147,7 @@ class Program:
             "strides": [[name, dimension] for name, dimension in self.strides],
             "report": [[title, text] for title, text in self.report],
             "checks": list(self.checks),
+            "fused": self.fused,
             "launches": [launch.to_json() for launch in self.launches],
         }
 
@@ -161,5 +164,6 @@ class Program:
             strides=tuple((name, dimension) for name, dimension in value["strides"]),
             report=tuple((title, text) for title, text in value["report"]),
             checks=tuple(value["checks"]),
+            fused=value.get("fused", True),
             launches=tuple(Launch.from_json(each) for each in value.get("launches", ())),
         )

@@ -90,18 +90,20 @@ def _compare_one(layer: Layer, reference: Reference, problem: Problem, dtype: st
         except TargetError as refusal:
             if step == 0:
                 raise
-            found.append(Comparison(str(problem), "cpp", dtype, ORDERS[step], "", None, limit, note=str(refusal).splitlines()[0]))
+            found.append(
+                Comparison(str(problem), layer.target, dtype, ORDERS[step], "", None, limit, note=str(refusal).splitlines()[0])
+            )
             break
         except Exception as problem_found:  # a mistake of the compiler, which a check is there to find
             text = f"FAILED: {type(problem_found).__name__}: {problem_found}"
-            found.append(Comparison(str(problem), "cpp", dtype, ORDERS[step], "", None, limit, note=text))
+            found.append(Comparison(str(problem), layer.target, dtype, ORDERS[step], "", None, limit, note=text))
             break
         exact = arguments.exact()
         expected = reference.results(exact, step)
         scales = _scales(reference, exact, step, expected)
         for name, result in results.items():
             error = _largest(result, expected[name], scales[name], dtype)
-            found.append(Comparison(str(problem), "cpp", dtype, ORDERS[step], name, error, limit))
+            found.append(Comparison(str(problem), layer.target, dtype, ORDERS[step], name, error, limit))
     return found
 
 

@@ -16,7 +16,6 @@ from ...schedule.program import REAL_COUNTERPARTS, Argument, Launch, Program, Si
 from ...schedule.steps import (
     CheckStep,
     KernelStep,
-    ProductStep,
     ScanStep,
     ScatterStep,
     Schedule,
@@ -26,6 +25,7 @@ from ...schedule.steps import (
 )
 from ..access import passed_strides
 from ..banner import banner
+from ..gpu.fusion import FusedProduct, fuse
 from ..gpu.steps import check_launch, transform_launch, window_kernel
 from ..lengths import python_length
 from .expressions import ExpressionWriter
@@ -58,7 +58,7 @@ class _Assembly:
         self.count: dict[str, int] = {}
 
     def program(self) -> Program:
-        for step in self.plan.steps:
+        for step in fuse(self.plan):
             self._step(step)
         return Program(
             name=self.graph.name,
@@ -74,14 +74,15 @@ class _Assembly:
             report=(*self.report, *(("note", note) for note in self.plan.notes)),
             checks=tuple(self.checks),
             launches=tuple(self.launches),
+            fused=not self.same_bits,
         )
 
-    def _step(self, step: Step) -> None:
+    def _step(self, step: Step | FusedProduct) -> None:
         if isinstance(step, KernelStep):
             self._add(step.name, sweep(self.plan, step, self.writer))
         elif isinstance(step, ScanStep):
             self._add(step.name, scan(self.plan, step, self.writer))
-        elif isinstance(step, ProductStep):
+        elif isinstance(step, FusedProduct):
             name = self._name("product")
             self._add(name, product(self.plan, step, name, self.writer))
         elif isinstance(step, WindowStep):
@@ -113,7 +114,10 @@ class _Assembly:
 
     def _arguments(self) -> tuple[Argument, ...]:
         arguments = []
+        touched = {each for launch in self.launches for each in launch.arguments}
         for buffer in self.plan.buffers.values():
+            if buffer.role == "temporary" and buffer.name not in touched:
+                continue  # fused away
             dtype = self.signature.compute if buffer.dtype == "compute" else buffer.dtype
             dimensions = buffer.dimensions
             if buffer.parts:
