@@ -59,48 +59,58 @@ class Reference:
 
 
 def with_noise(graph: Graph, size: float, seed: int) -> Graph:
-    """The graph with every value that a machine rounds moved, relative to itself, by up to `size` up or down.
+    """The graph with every value that a machine rounds moved, relative to itself, by up to twice `size` up or down.
 
-    No two by the same amount: a difference of equal values must not hide what its operands' roundings would do to it. For the same
-    reason what is transformed moves unevenly along the axis of the transform, and a sum along the axes that it has: its points are
-    rounded apart, and all that remains of them may be how they differ.
+    No two by the same amount: a difference of equal values must not hide what its operands' roundings would do to it. Nor two
+    points of one value: all that remains of them may be how they differ, and which is the largest may hang on how they are rounded.
+    For the same reason what is transformed moves unevenly along the axis of the transform.
     """
-    moves = random.Random(seed)
     builder = Builder(graph.name, graph.axes, graph.inputs)
+    noise = _Noise(builder, size, random.Random(seed))
     numbers: dict[int, int] = {}
     for number, node in enumerate(graph.nodes):
         operands = tuple(numbers[operand] for operand in node.operands)
         if node.op == "transform":
-            operands = (_uneven(builder, operands[0], (node.attribute("source"),), size, moves),)
+            operands = (noise.moved(operands[0], (node.attribute("source"),)),)
         copy = builder.add(node.op, operands, **dict(node.attributes))
         rounded = node.kind in ("real", "complex") and ((node.op in SCALAR_OPS and node.op not in _EXACT) or _adds_up(node))
-        if rounded:
-            factor = builder.const(1.0 + _move(moves, size))
-            if node.kind == "complex":  # its parts are rounded apart, which turns its phase
-                factor = builder.add("complex", (factor, builder.const(_move(moves, size))))
-            copy = builder.add("mul", (copy, factor))
-        if rounded and _adds_up(node):
-            copy = _uneven(builder, copy, node.axes, size, moves)
-        numbers[number] = copy
+        numbers[number] = noise.moved(copy, node.axes) if rounded else copy
     return with_outputs(builder, graph, numbers)
 
 
-def _move(moves: random.Random, size: float) -> float:
-    return moves.choice((-1.0, 1.0)) * moves.uniform(0.5, 1.0) * size
+class _Noise:
+    """Relative moves of values, for each point of their axes another."""
+
+    def __init__(self, builder: Builder, size: float, moves: random.Random) -> None:
+        self.builder = builder
+        self.size = size
+        self.random = moves
+        self._turns: dict[str, float] = {}
+
+    def moved(self, value: int, axes: Sequence[str]) -> int:
+        """The value moved as a whole, and at each point of those axes that it has."""
+        b = self.builder
+        factor = b.const(1.0 + self._move())
+        wave = self._wave([axis for axis in axes if axis in b.nodes[value].axes])
+        if wave is not None:
+            factor = b.add("add", (factor, b.add("mul", (b.const(self._move()), wave))))
+        if b.nodes[value].kind == "complex":  # its parts are rounded apart, which turns its phase
+            factor = b.add("complex", (factor, b.const(self._move())))
+        return b.add("mul", (value, factor))
+
+    def _move(self) -> float:
+        return self.random.choice((-1.0, 1.0)) * self.random.uniform(0.5, 1.0) * self.size
+
+    def _wave(self, axes: Sequence[str]) -> int | None:
+        """From -1 to 1, otherwise at each point; one for all values of these axes."""
+        b = self.builder
+        angle = None
+        for axis in axes:
+            turn = self._turns.setdefault(axis, self.random.uniform(1.0, 2.0))
+            term = b.add("mul", (b.const(turn), b.add("index", axis=axis)))
+            angle = term if angle is None else b.add("add", (angle, term))
+        return None if angle is None else b.add("sin", (angle,))
 
 
 def _adds_up(node: Node) -> bool:
     return node.op in ("contract", "transform") or (node.op == "reduce" and node.attribute("operation") in _SUMS)
-
-
-def _uneven(builder: Builder, value: int, axes: Sequence[str], size: float, moves: random.Random) -> int:
-    """The value moved, relative to itself, by up to `size`, otherwise at each point of the axes."""
-    angle = builder.const(moves.uniform(0.0, 3.0))
-    for axis in axes:
-        if axis in builder.nodes[value].axes:
-            turn = builder.add("mul", (builder.const(moves.uniform(1.0, 2.0)), builder.add("index", axis=axis)))
-            angle = builder.add("add", (angle, turn))
-    if not builder.nodes[angle].axes:
-        return value
-    wave = builder.add("mul", (builder.const(size), builder.add("sin", (angle,))))
-    return builder.add("mul", (value, builder.add("add", (builder.const(1.0), wave))))
