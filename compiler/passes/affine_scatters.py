@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import sympy
 
 from ..ir.graph import Affine, Builder, GatherSlot, Graph, Node, entry_length, whole_index
-from ..ir.ranges import bounds, can_leave
+from ..ir.ranges import bounds, can_leave, largest
 from ..lang.checked import Entry, Length
 from ..lang.lengths import quotient
 from .costs import nominal_length
@@ -116,6 +116,8 @@ class _Transposition:
             return [_Preimage(position)]
         low, high = bounds(index, self.lengths)
         below, above = sympy.Max(0, sympy.expand(-low)), sympy.Max(0, sympy.expand(high - length + 1))
+        if not above.is_Integer and below.is_Integer and (most := largest(high - length + 1)) is not None:
+            above = sympy.Integer(max(0, most))  # where there are fewer, what is read beyond them counts as zero
         if below.is_Integer and above.is_Integer and below + above <= MOST_WRITTEN_OUT:
             outside = [Affine((), sympy.Integer(-1 - k)) for k in range(int(below))]
             outside += [Affine((), length + k) for k in range(int(above))]

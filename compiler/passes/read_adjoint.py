@@ -14,6 +14,7 @@ Any other read gives a `scatter`, for later passes to make something better of.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,13 +22,15 @@ import sympy
 
 from ..ir.graph import Affine, Builder, GatherSlot, entry_length, whole_index
 from ..ir.ranges import can_leave
+from ..ir.scalar_ops import SCALAR_OPS
 from ..lang.checked import Entry, Length
 from .simplify import constant
 from .substitute import is_simple, push_slice, renamed_axis, substitute
-from .window_adjoint import adjoint_of_windows
+from .window_adjoint import MOST_PHASES, adjoint_of_windows
 
 LONGEST_WRITTEN_OUT = 64  # positions of a short dimension that a partial read is taken apart into; values of a digit
 MOST_WRITTEN_OUT = 64  # combinations of digits
+LONGEST_DIGIT = 4  # a longer one is a loop of its own
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class _Adjoint:
                     plain.extend(parts)
                     continue
                 digits = self._digits(indices)
-                if digits is not None:
+                if digits is not None and not self._by_phases(indices, share.cotangent):
                     pattern = tuple(tuple((d.length, d.axis is None) for d in each) for each in digits)
                     patterns.setdefault(pattern, []).append((digits, share.cotangent))
                     continue
@@ -92,6 +95,17 @@ class _Adjoint:
             terms.append(self._transposed(self.entries, plain))
         terms += [self._interleaved(reads) for reads in patterns.values()]
         return add_masked(b, terms)
+
+    def _by_phases(self, indices: tuple[Affine, ...], cotangent: int) -> bool:
+        """Whether digits are better written out: those of a window that takes a few steps, of a value that is computed at each of
+        its points."""
+        b = self.builder
+        if b.nodes[cotangent].op not in SCALAR_OPS:
+            return False
+        inner = [axis for index in indices if len(index.terms) > 1 for axis, coefficient in index.terms if coefficient == 1]
+        outer = [c for index in indices if len(index.terms) > 1 for _, c in index.terms if c != 1]
+        few = inner and all(b.lengths[axis].is_Integer and 1 < b.lengths[axis] <= LONGEST_DIGIT for axis in inner)
+        return bool(few) and all(c.is_Integer for c in outer) and math.prod(map(int, outer)) <= MOST_PHASES
 
     def _at_windows(self, share: ReadShare) -> int | None:
         indices = tuple(index for index in share.indices if isinstance(index, Affine))

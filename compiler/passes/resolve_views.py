@@ -6,7 +6,8 @@ a choice between that and 0; where the axis itself indexes a tensor, that tensor
 choice discards, so that nothing is read outside.
 
 At plain axes and constants this is done always. At other indices only where it does not repeat work: no more points are read than
-there are, and what is computed for each is little, or is read once. Other reads stay: the schedule stores what they read.
+there are, and what is computed for each is little, or is read once; parts of it that have fewer points and take more than that are
+stored by themselves. Other reads stay: the schedule stores what they read.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from ..ir.graph import Affine, Builder, GatherSlot, Graph, Node, entry_length, r
 from ..ir.ranges import can_leave
 from ..ir.scalar_ops import SCALAR_OPS
 from ..ir.walk import depth_first
-from .substitute import Replacements, affine_value, is_simple, replaced_indices, rewritten, substitute
+from ..lang.checked import Entry
+from ..lang.lengths import at_most
+from .factors import constant
+from .substitute import Replacements, affine_value, is_simple, renamed_axis, replaced_indices, rewritten, substitute
 
 LITTLE = 8  # operations on a point that may be repeated
 _QUICK = ("add", "sub", "mul", "neg", "select", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "min", "max")
@@ -79,7 +83,8 @@ def _at_simple_indices(b: Builder, view: Node, node: Node) -> int | None:
 def _at_any_indices(b: Builder, view: Node, node: Node, once: bool) -> int | None:
     """The value at affine indices, where that repeats little work."""
     value, boundary = view.operands[0], node.attribute("boundary")
-    if len(node.axes) > len(view.axes) or not _may_move(b, value, once):
+    parts = _parts(b, value)
+    if len(node.axes) > len(view.axes) or not _may_move(b, value, once, parts):
         return None
     replacements: Replacements = {}
     leaving: set[str] = set()
@@ -95,19 +100,68 @@ def _at_any_indices(b: Builder, view: Node, node: Node, once: bool) -> int | Non
                 return None
             leaving.add(entry.axes[0])
         replacements[entry.axes[0]] = index
+    value = _with_stored(b, value, parts, {})
     return _Move(b, replacements, frozenset(leaving)).through_zero(value) if leaving else substitute(b, value, replacements)
 
 
-def _may_move(b: Builder, value: int, once: bool) -> bool:
-    """Whether a value is made of scalar operations on what is stored, and of few and quick ones if it is read more than once."""
+def _parts(b: Builder, value: int) -> frozenset[int]:
+    """What a value is computed from that has fewer points than it has, and takes more than scalar operations: a maximum over a
+    window, compared with each of the window's points. Stored by itself it is not computed again for each of them."""
+    axes = set(b.nodes[value].axes)
+    found: set[int] = set()
 
-    def needed(number: int) -> tuple[int, ...]:
-        node = b.nodes[number]
-        return node.operands[1:] if node.op == "read" else node.operands
+    def needed(number: int) -> list[int]:
+        within = []
+        for operand in b.nodes[number].operands if b.nodes[number].op in SCALAR_OPS else ():
+            fewer = axes - set(b.nodes[operand].axes)
+            if any(b.lengths[axis] != 1 for axis in fewer) and not _is_scalar(b, operand):
+                found.add(operand)
+            else:
+                within.append(operand)
+        return within
 
+    for _ in depth_first([value], needed):
+        pass
+    return frozenset(found)
+
+
+def _needed(b: Builder, number: int) -> tuple[int, ...]:
+    """The values that one is computed from; of a read, where it reads."""
+    node = b.nodes[number]
+    return node.operands[1:] if node.op == "read" else node.operands
+
+
+def _is_scalar(b: Builder, value: int) -> bool:
+    """Whether a value is made of scalar operations on what is stored."""
+    values = depth_first([value], lambda number: _needed(b, number))
+    return all(b.nodes[number].op in ("read", *SCALAR_OPS, *_KNOWN) for number in values)
+
+
+def _with_stored(b: Builder, value: int, parts: frozenset[int], memo: dict[int, int]) -> int:
+    """The value, computed from its parts as they are stored."""
+    if value not in memo:
+        node = b.nodes[value]
+        if value in parts:
+            view = b.add("view", (value,), entries=tuple(Entry((axis,)) for axis in node.axes))
+            memo[value] = b.add("read", (view,), indices=tuple(renamed_axis(axis) for axis in node.axes), boundary=None)
+        elif node.op in SCALAR_OPS and parts:
+            operands = tuple(_with_stored(b, operand, parts, memo) for operand in node.operands)
+            memo[value] = b.add(node.op, operands, label=node.name, span=node.span, **dict(node.attributes))
+        else:
+            memo[value] = value
+    return memo[value]
+
+
+def _may_move(b: Builder, value: int, once: bool, parts: frozenset[int]) -> bool:
+    """Whether a value is made of scalar operations on what is stored, and of few and quick ones if it is read more than once.
+
+    The parts will be stored.
+    """
     operations = 0
-    for number in depth_first([value], needed):
+    for number in depth_first([value], lambda number: () if number in parts else _needed(b, number)):
         op = b.nodes[number].op
+        if number in parts:
+            continue
         if op in SCALAR_OPS:
             operations += 1
             if not once and op not in _QUICK:
@@ -137,6 +191,8 @@ class _Move:
                 if not self.leaving & set(b.nodes[other].axes):
                     pair = (self.through_zero(here), substitute(b, other, self._others()))
                     return b.add("mul", pair if here == node.operands[0] else pair[::-1])
+        if node.op == "select" and self.leaving <= set(b.nodes[node.operands[1]].axes) and constant(b, node.operands[2]) == 0:
+            return b.add("select", (self.safe(node.operands[0]), self.through_zero(node.operands[1]), node.operands[2]))
         if node.op in ("neg", "re", "im") and b.nodes[node.operands[0]].axes == node.axes:
             return b.add(node.op, (self.through_zero(node.operands[0]),))
         if node.op in ("add", "sub") and all(self.leaving <= set(b.nodes[operand].axes) for operand in node.operands):
@@ -175,6 +231,19 @@ class _Move:
             found |= axes
         return found == self.leaving
 
+    def _never_of_nothing(self, node: Node) -> bool:
+        """Whether no point is left to read at where the tensor is empty."""
+        lengths = self.builder.lengths
+        for entry, index in zip(read_entries(self.builder, node), node.attribute("indices"), strict=True):
+            length = entry_length(entry, lengths)
+            if at_most(1, length):
+                continue
+            axes = () if isinstance(index, GatherSlot) else index.substitute(self.replacements).axes
+            there = [lengths[axis] for axis in axes]
+            if length not in there and not any(sympy.expand(each.subs(sympy.Min(1, length), 0)) == 0 for each in there):
+                return False
+        return True
+
     def _read(self, node: Node, gathers: tuple[int, ...]) -> int:
         """The read at the new indices, through zero if it had no boundary."""
         attributes: dict[str, Any] = dict(node.attributes)
@@ -194,7 +263,7 @@ class _Move:
         if not self.leaving & set(node.axes):
             return substitute(b, number, self._others())
         if node.op == "read":
-            if node.attribute("boundary") not in (None, "zero"):
+            if node.attribute("boundary") not in (None, "zero") and not self._never_of_nothing(node):
                 raise NotImplementedError("a read that would complain of an empty tensor")
             return self._read(node, tuple(self.safe(operand) for operand in node.operands[1:]))
         if node.op == "index":

@@ -55,7 +55,8 @@ class Gathered:
 class Place:
     """Where a value is read or stored: a buffer and an index for each of its dimensions.
 
-    `boundary`: what lies beyond the ends of its dimensions (zero, wrap, clamp, reflect), for reads whose indices may leave them.
+    `boundary`: what lies beyond the ends of its dimensions (zero, wrap, clamp, reflect), for reads whose indices may leave them; a
+    store's is "zero" where what lies beyond them is not stored.
     """
 
     buffer: str

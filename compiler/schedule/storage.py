@@ -34,7 +34,7 @@ class Storage:
             value = push_slice(self.builder, number, axis, position, through_sums=True)
             fixed = {axis: constant_index(position)}
             indices = tuple(index.substitute(fixed) for index in place.affine)
-            stores.extend(self.unstacked(value, Place(place.buffer, indices), rest))
+            stores.extend(self.unstacked(value, Place(place.buffer, indices, place.boundary), rest))
         return stores
 
     def temporary(self, stem: str, axes: tuple[str, ...], dtype: str = "compute") -> Place:

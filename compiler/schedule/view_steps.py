@@ -37,14 +37,23 @@ class ViewSteps:
             view = node.operands[0]
             alone = users[view] == [store.node] and store.node not in users and [s.node for s in stores].count(store.node) == 1
             kept = alone or self.storage.buffers[store.place.buffer].dtype == "compute"
-            if self.builder.nodes[view].op == "view" and kept and self._whole(view, store):
+            if self.builder.nodes[view].op != "view":
+                continue
+            whole = self._whole(view, store)
+            if (kept and whole) or (alone and self._blocks(view, store)):
                 entries = self.builder.nodes[view].attribute("entries")
-                self.storage.leaves[view] = Place(
-                    store.place.buffer, tuple(whole_index(entry, self.builder.lengths) for entry in entries)
-                )
+                indices = tuple(whole_index(entry, self.builder.lengths) for entry in entries)
+                # what of the last blocks lies beyond the ends is not stored
+                self.storage.leaves[view] = Place(store.place.buffer, indices, None if whole else "zero")
                 self.storage.leaves[store.node] = store.place
                 direct.add(store.node)
         return direct
+
+    def _blocks(self, view: int, store: Store) -> bool:
+        """Whether a view that an output is the beginning of has the output's dimensions, but for longer ones, in blocks."""
+        entries = self.builder.nodes[view].attribute("entries")
+        there = self.storage.buffers[store.place.buffer].dimensions
+        return len(entries) == len(there) and any(len(entry.axes) > 1 for entry in entries)
 
     def _whole(self, view: int, store: Store) -> bool:
         """Whether a view has as many elements in each dimension as where the store puts them: what is read may be its beginning."""

@@ -9,7 +9,7 @@ from kernel_cases_reads import BEYOND, DIGITS, GATHERS, MIXED, SHIFTS
 from kernel_cases_reductions import FUNCTIONS, NORMALISATIONS, POLYNOMIALS, REDUCTIONS, SPLIT
 from kernel_cases_scans import SCANS
 from kernel_cases_transforms import TRANSFORMS
-from kernel_cases_windows import DEPTHWISE, WINDOWS
+from kernel_cases_windows import DEPTHWISE, POOLING, WINDOWS
 from kernel_harness import Case, booleans, chosen, integers, uniform
 
 CONTRACTIONS = {
@@ -372,6 +372,7 @@ GROUPS: dict[str, dict[str, Case]] = {
     "chains": CHAINS,
     "windows": WINDOWS,
     "windows of each channel": DEPTHWISE,
+    "maxima over windows": POOLING,
     "scans": SCANS,
     "choices": CHOICES,
     "shapes": SHAPES,

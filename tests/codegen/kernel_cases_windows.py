@@ -153,3 +153,33 @@ DEPTHWISE = {
         orders=1,
     ),
 }
+
+# maxima over windows: the gradient goes back phase by phase, and what lies beyond the ends is stored nowhere
+POOLING = {
+    f"pooling {boundary} {height}x{width} by {step}": Case(
+        f"""layer pool {{ in x[B, C, H, W] axis P = (H + {step} - 1)/{step} axis Q = (W + {step} - 1)/{step}
+              out y[B, C, P, Q] = max[i < 3, j < 3]({boundary}(x)[B, C, {step}*P + i - 1, {step}*Q + j - 1]) }}""",
+        {"x": (2, 3, height, width)},
+    )
+    for boundary, height, width, step in (
+        ("zero", 7, 40, 2),
+        ("clamp", 8, 37, 2),
+        ("clamp", 5, 6, 1),
+        ("reflect", 4, 38, 3),
+        ("wrap", 7, 9, 2),
+    )
+}
+POOLING |= {
+    "pooling inside": Case(
+        """layer pool { in x[B, C, H, W] axis P = (H - 3)/2 + 1 axis Q = (W - 3)/2 + 1
+             out y[B, C, P, Q] = max[i < 3, j < 3](x[B, C, 2*P + i, 2*Q + j]) }""",
+        {"x": (2, 3, 8, 39)},
+    ),
+    "pooling blocks": Case(
+        "layer pool { in x[B, C, 2*P, 2*Q] out y[B, C, P, Q] = max[i < 2, j < 2](x[B, C, 2*P + i, 2*Q + j]) }",
+        {"x": (2, 3, 8, 42)},
+    ),
+    "pooling columns": Case(
+        "layer pool { in x[L, C] axis P = (L - 3)/2 + 1 out y[P, C] = min[i < 3](x[2*P + i, C]) }", {"x": (12, 21)}
+    ),
+}

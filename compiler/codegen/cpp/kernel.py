@@ -222,7 +222,7 @@ class _Kernel(ReductionWriter):
             out.add(f"{kind} part_{number} = {start_value(node, kind)};")
             clauses.setdefault(PRAGMA[node.attribute("operation")], []).append(f"part_{number}")
         text = "".join(f" reduction({operator} : {', '.join(parts)})" for operator, parts in clauses.items())
-        for first, last in self._stretches(needed, low, high):
+        for first, last in self._stretches(needed, stores, low, high):
             with self._scope():
                 out.add(f"#pragma omp simd{text}")
                 out.open(f"for (int64_t {variable} = {first}; {variable} < {last}; ++{variable})")
@@ -241,13 +241,18 @@ class _Kernel(ReductionWriter):
         if chunked or braced:
             out.close()
 
-    def _stretches(self, needed: Sequence[int], low: str, high: str) -> Iterator[tuple[str, str]]:
-        """The stretches of the innermost loop that are written out: where indices that move with it may be outside their dimensions
-        there is one in which all are inside, and need no test, and the rest before and after it."""
+    def _stretches(
+        self, needed: Sequence[int], stores: Sequence[tuple[Store, Access]], low: str, high: str
+    ) -> Iterator[tuple[str, str]]:
+        """The stretches of the innermost loop that are written out: where indices may be outside their dimensions there is one in
+        which all are inside, and need no test, and the rest before and after it. Where an index that does not move with the loop
+        is outside, all of the loop is the former: tests that are the same at every point would keep loads from being vectors."""
         loop = self.inner[-1]
-        self._settle(needed, loop)
-        moving = list(dict.fromkeys(f for n in needed if n in self.accesses for f in self.accesses[n].fitted if moves(f, loop)))
-        if not moving:
+        accesses = [*(self.accesses[number] for number in needed if number in self.accesses), *(each for _, each in stores)]
+        self._settle(accesses, loop)
+        moving = list(dict.fromkeys(fitted for each in accesses for fitted in each.fitted if moves(fitted, loop)))
+        tested = {fitted: name for fitted, name in self.settled.items() if fitted.boundary == "zero"}
+        if not moving and not tested:
             yield low, high
             self.settled = {}
             return
@@ -258,11 +263,14 @@ class _Kernel(ReductionWriter):
             index = self.offset(fitted.index, (*self.outer, *self.inner[:-1]))
             step, length = self.length(fitted.index.stride(loop.step_axis)), self.length(fitted.length)
             out.add(f"lamina::narrow(inside_begin, inside_end, {index}, {step}, {length});")
+        if tested:
+            out.add(f"if (!({' && '.join(tested.values())})) inside_begin = inside_end = {high};")
         yield low, "inside_begin"
-        self.inside = loop
+        self.inside = frozenset((*moving, *tested))
         yield "inside_begin", "inside_end"
-        self.inside = None
-        yield "inside_end", high
+        self.inside = frozenset()
+        if moving:
+            yield "inside_end", high
         self.settled = {}
 
     def _innermost_lanes(

@@ -161,10 +161,9 @@ class ReductionWriter(ValueWriter):
         for loop in loops:
             out.open(f"for (int64_t {loop.variable} = 0; {loop.variable} < {self.length(loop.length)}; ++{loop.variable})")
         element = self.offset(self._array_access(kept), loops, self.row_offsets[store.node])
-        place = self.offset(each, (*self.outer, *loops))
         kind = CPP_TYPES[self.nodes[store.node].kind]
         array = "own" if self.nodes[store.node].kind == "real" else "reinterpret_cast<int64_t*>(own)"
-        self._write(store, f"{self.pointer(store.place.buffer)}[{place}]", f"{kind}({array}[{element}])")
+        self._store(store, each, f"{kind}({array}[{element}])", (*self.outer, *loops))
         for _ in loops:
             out.close()
 
@@ -200,5 +199,4 @@ class ReductionWriter(ValueWriter):
         out.add(f"for (int64_t member = 0; member < members; ++member) {combine}")
         for store, each in zip(self.step.stores, self.store_accesses, strict=True):
             if store.node == number:
-                target = f"{self.pointer(store.place.buffer)}[{self.offset(each, loops)}]"
-                self._write(store, target, f"{CPP_TYPES[node.kind]}(total_{number})")
+                self._store(store, each, f"{CPP_TYPES[node.kind]}(total_{number})", loops)

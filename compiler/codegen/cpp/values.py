@@ -20,7 +20,7 @@ from ...schedule.steps import KernelStep, ScanStep, Schedule, Store
 from ...schedule.storage import STORED_KINDS
 from ..access import Access, Fitted, access
 from ..lengths import cpp_length, identifier
-from ..loops import Loop, merged_loops, moves
+from ..loops import Loop, merged_loops
 from ..names import Names
 from ..text import Lines
 from .expressions import CPP_TYPES, bare, expression, literal
@@ -84,7 +84,7 @@ class ValueWriter:
         self.column = self.nest.column
         self.text_of: dict[int, str] = {}
         self.settled: dict[Fitted, str] = {}  # indices brought inside ahead of the innermost loop
-        self.inside: Loop | None = None  # a loop in which the indices that move with it are inside their dimensions
+        self.inside: frozenset[Fitted] = frozenset()  # the indices that are known to be inside their dimensions
         self.used_lengths: dict[str, None] = {}
         self.outer_axes = {axis for loop in self.outer for axis in loop.axes}
         self.row_offsets: dict[int, Length] = {}
@@ -221,10 +221,10 @@ class ValueWriter:
                 exponent = order.attribute("value")
         return expression(node, operands, kinds, exponent)
 
-    def _settle(self, needed: Sequence[int], loop: Loop) -> None:
+    def _settle(self, accesses: Sequence[Access], loop: Loop) -> None:
         """Names, ahead of a loop, the indices brought inside that do not move with it; a vectorised loop would repeat that."""
         self.settled = {}
-        for fitted in dict.fromkeys(f for n in needed if n in self.accesses for f in self.accesses[n].fitted):
+        for fitted in dict.fromkeys(fitted for each in accesses for fitted in each.fitted):
             if fitted.boundary is None:
                 continue
             if isinstance(fitted.index, int):
@@ -234,42 +234,44 @@ class ValueWriter:
                 continue
             kind, stem = ("bool", "inside") if fitted.boundary == "zero" else ("int64_t", "place")
             name = self.names.fresh(stem, -1)
-            self.out.add(f"const {kind} {name} = {self._fit(fitted)};")
+            self.out.add(f"const {kind} {name} = {self._fit(fitted, (*self.outer, *self.inner))};")
             self.settled[fitted] = name
 
-    def _fit(self, fitted: Fitted) -> str:
+    def _fit(self, fitted: Fitted, loops: Sequence[Loop]) -> str:
         """An index brought inside its dimension; through zero, whether it is inside."""
         function = "inside" if fitted.boundary == "zero" else fitted.boundary
-        return f"lamina::{function}({self._index(fitted)}, {self.length(fitted.length)})"
+        return f"lamina::{function}({self._index(fitted, loops)}, {self.length(fitted.length)})"
 
-    def _index(self, fitted: Fitted) -> str:
-        return (
-            self.text_of[fitted.index] if isinstance(fitted.index, int) else self.offset(fitted.index, (*self.outer, *self.inner))
-        )
+    def _index(self, fitted: Fitted, loops: Sequence[Loop]) -> str:
+        return self.text_of[fitted.index] if isinstance(fitted.index, int) else self.offset(fitted.index, loops)
 
     def _read(self, number: int) -> str:
         """The element that a leaf is; where an index is outside and counts as zero, no address is formed."""
         buffer = self.schedule.buffers[self.sources[number]]
-        each = self.accesses[number]
-        loops = (*self.outer, *self.inner)
-        place = self.offset(each, loops)
-        inside: list[str] = []
-        for fitted in each.fitted:
-            index = self._index(fitted)
-            known = self.inside is not None and moves(fitted, self.inside)
-            if fitted.boundary == "zero" and not known:
-                inside.append(self.settled.get(fitted) or self._fit(fitted))
-            if fitted.boundary not in (None, "zero") and not known:
-                index = self.settled.get(fitted) or self._fit(fitted)
-            elif fitted.stride != 1 and not index.isidentifier():
-                index = f"({index})"
-            stride = "" if fitted.stride == 1 else f" * {self.length(fitted.stride)}"
-            place = f"{index}{stride}" if place == "0" else f"{place} + {index}{stride}"
+        place, inside = self._located(self.accesses[number])
         text = f"{self.pointer(buffer.name)}[{place}]"
         kind = CPP_TYPES[self.nodes[number].kind]
         if buffer.dtype not in ("compute", "i64", "bool"):
             text = f"lamina::convert<{kind}>({text})"
         return f"({' && '.join(inside)} ? {text} : {kind}(0))" if inside else text
+
+    def _located(self, each: Access, loops: Sequence[Loop] | None = None) -> tuple[str, list[str]]:
+        """The offset of an element within the loops (those of the nest), and the tests whether it is there."""
+        loops = (*self.outer, *self.inner) if loops is None else loops
+        place = self.offset(each, loops)
+        inside: list[str] = []
+        for fitted in each.fitted:
+            index = self._index(fitted, loops)
+            known = fitted in self.inside
+            if fitted.boundary == "zero" and not known:
+                inside.append(self.settled.get(fitted) or self._fit(fitted, loops))
+            if fitted.boundary not in (None, "zero") and not known:
+                index = self.settled.get(fitted) or self._fit(fitted, loops)
+            elif fitted.stride != 1 and not index.isidentifier():
+                index = f"({index})"
+            stride = "" if fitted.stride == 1 else f" * {self.length(fitted.stride)}"
+            place = f"{index}{stride}" if place == "0" else f"{place} + {index}{stride}"
+        return place, inside
 
     def _array_access(self, axes: Sequence[str]) -> Access:
         """Scratch over these axes, stored in the order of the loops: merged loops walk it as one."""
@@ -286,8 +288,10 @@ class ValueWriter:
         array = "own" if self.nodes[number].kind == "real" else "reinterpret_cast<int64_t*>(own)"
         return f"{array}[{place}]"
 
-    def _store(self, store: Store, each: Access, value: str) -> None:
-        place = self.offset(each, (*self.outer, *self.inner))
+    def _store(self, store: Store, each: Access, value: str, loops: Sequence[Loop] | None = None) -> None:
+        place, inside = self._located(each, loops)
+        if inside:
+            self.out.add(f"if ({' && '.join(inside)})")
         self._write(store, f"{self.pointer(store.place.buffer)}[{place}]", value)
 
     def _write(self, store: Store, target: str, value: str) -> None:
