@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .initial import Initialiser
     from .layer import Layer
 
-FORMAT = 2
+FORMAT = 3
 
 
 # ---------------------------------------------------------------------------------------------- saving

@@ -44,9 +44,13 @@ def split(forward: Graph, backward: Graph) -> tuple[Graph, Graph]:
     if not saved:
         return forward, backward
     specs = {}
+    laid_out = {own[out.node]: out.spec.entries for out in reversed(forward.outputs)}
     for position, number in enumerate(saved):
         node = builder.nodes[number]
         entries = tuple(Entry((axis,)) for axis in node.axes)
+        shown = laid_out.get(number, ())
+        if {axis for entry in shown for axis in entry.axes} == set(node.axes):
+            entries = shown  # as an output has it, so that the two may be one tensor
         specs[number] = TensorSpec(f"saved_{position}", "saved", entries, "compute")
     outputs = [Output(out.spec, own[out.node]) for out in forward.outputs]
     outputs += [Output(spec, number) for number, spec in specs.items()]

@@ -128,7 +128,7 @@ def _argument(argument: Argument) -> StoredTensor:
 
 def moved_bytes(program: Program, lengths: Mapping[str, int]) -> int:
     """The bytes of the tensors that a program reads and writes, each counted once; temporaries are not."""
-    stored = [argument for argument in program.arguments if argument.role in ("input", "output")]
+    stored = [argument for argument in program.arguments if argument.role in ("input", "output") and argument.same_as is None]
     return sum(_elements(argument, lengths) * _BYTES[argument.dtype] for argument in stored)
 
 

@@ -67,7 +67,8 @@ def plan_text(plan: Schedule) -> str:
 
 def _buffer(buffer: Buffer, compute: str) -> str:
     dtype = compute if buffer.dtype == "compute" else buffer.dtype
-    return f"{buffer.name}[{', '.join(map(str, buffer.dimensions))}] {dtype} {buffer.layout}"
+    shared = f", one tensor with {buffer.same_as}" if buffer.same_as is not None else ""
+    return f"{buffer.name}[{', '.join(map(str, buffer.dimensions))}] {dtype} {buffer.layout}{shared}"
 
 
 def _nest(plan: Schedule, step: KernelStep) -> Nest:

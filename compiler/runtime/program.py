@@ -41,6 +41,11 @@ class NativeExecutable:
         self.temporaries = program.with_role("temporary")
         self.inputs = tuple(argument.name for argument in self.input_arguments)
         self.outputs = tuple(argument.name for argument in self.output_arguments)
+        self.shared = [
+            (there, self.outputs.index(argument.same_as))
+            for there, argument in enumerate(self.output_arguments)
+            if argument.same_as is not None
+        ]
         self._code = {
             text: compile(text, "<length>", "eval")
             for text in (*program.integers, *(text for argument in program.arguments for text in argument.shape))
@@ -88,6 +93,9 @@ class NativeExecutable:
         results = [(self.shape(argument, bound), TORCH_DTYPES[argument.dtype]) for argument in self.output_arguments]
         layouts = [(shape, _contiguous_strides(shape), dtype) for shape, dtype in results]
         byte_counts = [math.prod(shape) * dtype.itemsize for shape, dtype in results]
+        shared = self.shared
+        for there, _ in shared:
+            layouts[there], byte_counts[there] = ((0,), (1,), results[there][1]), 0
         large = max(byte_counts, default=0) >= LARGE
         function = self.function
         empty_strided, get_threads = torch.empty_strided, torch.get_num_threads
@@ -100,6 +108,8 @@ class NativeExecutable:
                 outputs = list(map(_tensor, layouts, byte_counts))
             else:
                 outputs = [empty_strided(shape, strides, dtype=dtype) for shape, strides, dtype in layouts]
+            for there, first in shared:
+                outputs[there] = outputs[first]
             pointers = [tensor.data_ptr() for tensor in given]
             for tensor in outputs:
                 pointers.append(tensor.data_ptr())
@@ -131,6 +141,8 @@ class NativeExecutable:
     def launcher(self, tensors: Sequence[Tensor], bound: Bound) -> tuple[Callable[[], None], list[Tensor]]:
         threads = torch.get_num_threads()
         outputs = [_launched(self.shape(argument, bound), TORCH_DTYPES[argument.dtype]) for argument in self.output_arguments]
+        for there, first in self.shared:
+            outputs[there] = outputs[first]
         room = [_launched((size,), dtype) for size, dtype in self._scratch(bound, threads)]
         status = torch.zeros(STATUS_WORDS, dtype=torch.int64)
         kept = [*tensors, *outputs, *room, *([status] if self.program.checks else ())]

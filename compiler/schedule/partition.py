@@ -77,7 +77,8 @@ class _Partition:
         for out in self.outputs:
             dimensions = tuple(entry_length(entry, lengths) for entry in out.spec.entries)
             dtype = self._stored(self._output_dtype(out, signature))
-            self.buffers[out.spec.name] = Buffer(out.spec.name, "output", dtype, dimensions, parts=in_parts(out.spec))
+            buffer = Buffer(out.spec.name, "output", dtype, dimensions, parts=in_parts(out.spec))
+            self.buffers[out.spec.name] = replace(buffer, same_as=self._shown(out, buffer))
         self.steps: list[Step] = []
         self.grouping = Grouping(self.builder, self.leaves, self.storage.temporary, kept_inner=tiled)
         self.free = FreeValues(self.builder.nodes)
@@ -86,6 +87,18 @@ class _Partition:
         self.scatters = ScatterSteps(self.storage)
         self.scans = ScanSteps(self.storage, self.grouping)
         self.transforms = TransformSteps(self.storage, self.grouping)
+
+    def _shown(self, out: Output, buffer: Buffer) -> str | None:
+        """The output that a saved value is, too, element for element: it is kept for the backward pass as it is."""
+        if out.spec.role != "saved":
+            return None
+        for other in self.outputs:
+            there = self.buffers.get(other.spec.name)
+            if other.spec.role == "saved" or there is None or other.node != out.node or other.spec.entries != out.spec.entries:
+                continue
+            if there.dtype == buffer.dtype and not there.parts and not buffer.parts:
+                return other.spec.name
+        return None
 
     def _stored(self, dtype: str) -> str:
         """The dtype of a buffer's elements: of a complex tensor, its parts."""
@@ -107,7 +120,8 @@ class _Partition:
     # -------------------------------------------------------------------------------------------- the whole
 
     def run(self) -> Schedule:
-        stores = [store for out in self.outputs for store in self._output_stores(out)]
+        written = [out for out in self.outputs if self.buffers[out.spec.name].same_as is None]
+        stores = [store for out in written for store in self._output_stores(out)]
         cone = self._cone([store.node for store in stores])
         phases = self._phases(cone)
         stored = [number for number in cone if self._is_stored(number)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..ir.scalar_ops import SCALAR_OPS
 from ..passes.contractions import worth_a_product
 from ..passes.windows import WindowRoles, window_roles
 from .grouping import Grouping
@@ -30,6 +31,7 @@ class ProductSteps:
     def place(self, products: Sequence[int], stores: Sequence[Store]) -> set[int]:
         """Gives every product's result a place: an output it is stored to as it is, else a temporary. Gives the former."""
         direct: set[int] = set()
+        wanted = self._laid_out()
         for number in products:
             node = self.builder.nodes[number]
             orders = [stored_order(self.builder, operand) for operand in node.operands]
@@ -45,8 +47,30 @@ class ProductSteps:
                     break
             else:
                 first = axes.m + axes.n if self._earlier(axes.m, axes.n) else axes.n + axes.m
-                self.storage.leaves[number] = self.storage.temporary(node.name or "product", axes.batch + first)
+                order = wanted.get(number, axes.batch + first)
+                self.storage.leaves[number] = self.storage.temporary(node.name or "product", order)
         return direct
+
+    def _laid_out(self) -> dict[int, tuple[str, ...]]:
+        """The order of a product's axes where a view takes it, element by element, into that order."""
+        nodes = self.builder.nodes
+        found: dict[int, tuple[str, ...]] = {}
+        for view in nodes:
+            if view.op != "view":
+                continue
+            listed = [axis for entry in view.attribute("entries") for axis in entry.axes]
+            pending, seen = [view.operands[0]], set()
+            while pending:
+                number = pending.pop()
+                node = nodes[number]
+                if number in seen:
+                    continue
+                seen.add(number)
+                if node.op == "contract" and set(node.axes) <= set(listed):
+                    found.setdefault(number, tuple(axis for axis in listed if axis in node.axes))
+                elif node.op == "stack" or node.op in SCALAR_OPS:
+                    pending.extend(node.operands)
+        return found
 
     def _takes_product(self, store: Store, axes: ProductAxes) -> bool:
         """Whether a product may be stored where the store puts it: not broadcast, in full precision, rows and columns in order."""

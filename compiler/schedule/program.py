@@ -63,13 +63,14 @@ class Argument:
 
     `role`: "input", "output", "temporary", or "status" (see `Program`). `dtype`: a storage dtype, or "bytes". `shape`: the stored
     shape, one Python expression over `n` (and, for temporaries, `threads`) for each dimension, e.g. "n['G'] * n['C']"; `...` is one
-    dimension, of length "n['...']".
+    dimension, of length "n['...']". `same_as`: the output that this one is one tensor with.
     """
 
     name: str
     role: str
     dtype: str
     shape: tuple[str, ...]
+    same_as: str | None = None
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class Program:
             "target": self.target,
             "source": self.source,
             "symbol": self.symbol,
-            "arguments": [[a.name, a.role, a.dtype, list(a.shape)] for a in self.arguments],
+            "arguments": [[a.name, a.role, a.dtype, list(a.shape), a.same_as] for a in self.arguments],
             "integers": list(self.integers),
             "strides": [[name, dimension] for name, dimension in self.strides],
             "report": [[title, text] for title, text in self.report],
@@ -159,7 +160,9 @@ class Program:
             target=value["target"],
             source=value["source"],
             symbol=value["symbol"],
-            arguments=tuple(Argument(name, role, dtype, tuple(shape)) for name, role, dtype, shape in value["arguments"]),
+            arguments=tuple(
+                Argument(name, role, dtype, tuple(shape), same_as) for name, role, dtype, shape, same_as in value["arguments"]
+            ),
             integers=tuple(value["integers"]),
             strides=tuple((name, dimension) for name, dimension in value["strides"]),
             report=tuple((title, text) for title, text in value["report"]),

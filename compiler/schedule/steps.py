@@ -27,7 +27,8 @@ class Buffer:
     role: input, output, temporary. dtype: a storage dtype, or "compute" for the kernel's own precision. With `parts` it is a
     complex tensor seen as real numbers: its last dimension, of length 2, has real and imaginary part, side by side; `dtype` is
     that of the parts, `layout` that of the complex elements. tile: where it holds only what a thread needs for one tile of a loop,
-    the dimensions of the loop's axes in their order; `dimensions` are nevertheless those of the whole.
+    the dimensions of the loop's axes in their order; `dimensions` are nevertheless those of the whole. same_as: the output that it
+    is one tensor with, where it has the same elements: nothing writes it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Buffer:
     layout: str = "contiguous"
     parts: bool = False
     tile: tuple[int, ...] = ()
+    same_as: str | None = None
 
     @property
     def strided(self) -> bool:

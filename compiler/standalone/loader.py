@@ -61,6 +61,8 @@ class _Program:
         threads = torch.get_num_threads()
         tensors = [given[argument[0]].contiguous() for argument in self.inputs]
         outputs = [torch.empty(self._shape(argument, values, leading), dtype=_DTYPES[argument[2]]) for argument in self.outputs]
+        named = {argument[0]: tensor for argument, tensor in zip(self.outputs, outputs, strict=True)}
+        outputs = [named[argument[4] or argument[0]] for argument in self.outputs]
         room = [
             torch.empty(math.prod(_value(text, values, threads) for text in argument[3]), dtype=_DTYPES[argument[2]])
             for argument in self.temporaries

@@ -21,7 +21,7 @@ from ..pipeline import layer_graph
 from ..report.stages import Stages, inputs_first
 from ..runtime.toolchain import toolchain
 
-FORMAT = 1
+FORMAT = 2
 # The modules of this package and of the runtime that the folder takes along, by their names there.
 _MODULES = (("standalone", "loader.py"), ("runtime", "openmp.py"), ("ir", "outside.py"))
 _PACKAGE = '''"""The layer {name}, compiled by Lamina. Needs torch alone.

@@ -11,7 +11,8 @@ constexpr int64_t window_rows = 4, window_vectors = vector_bytes == 64 ? 4 : 2, 
 constexpr int64_t window_terms = 2048;  // in a register, before they are added to a total
 constexpr int64_t window_span = 1024;   // columns of a piece of work
 
-// A tile of `rows` x `vectors` accumulators. Row r of the tile meets row h of the data at row h - r of the weights.
+// A tile of `rows` x `vectors` accumulators. Row r of the tile meets row h of the data at row h - r of the weights. Whatever runs over
+// them is unrolled: an index that is known only at run time would keep them in memory.
 template <class T, int64_t rows, int64_t vectors>
 struct window_tile {
     using vec = vector_of<T>;
@@ -19,7 +20,9 @@ struct window_tile {
     vec sum[rows][vectors];
 
     inline __attribute__((always_inline)) void clear() {
+#pragma GCC unroll 8
         for (int64_t r = 0; r < rows; ++r)
+#pragma GCC unroll 8
             for (int64_t s = 0; s < vectors; ++s) sum[r][s] = vec{};
     }
 
@@ -113,14 +116,19 @@ static inline void spread_tile(const windows& loops, const T* x, const T* w, T* 
                                                    data + h * loops.dilation * loops.row_x, last, weights + h * loops.window_w,
                                                    loops.window_w, taps, loops.tap_x, loops.tap_w);
             if (others > 1 || taps < loops.taps) {
+#pragma GCC unroll 8
                 for (int64_t r = 0; r < rows; ++r)
+#pragma GCC unroll 8
                     for (int64_t s = 0; s < vectors; ++s) total[r][s] = first ? part.sum[r][s] : total[r][s] + part.sum[r][s];
                 part.clear();
                 first = false;
             }
         }
     }
-    for (int64_t r = 0; r < count; ++r)
+#pragma GCC unroll 8
+    for (int64_t r = 0; r < rows; ++r) {
+        if (r >= count) break;
+#pragma GCC unroll 8
         for (int64_t s = 0; s < vectors; ++s) {
             const vec value = first ? part.sum[r][s] : total[r][s];
             T* const to = y + r * loops.dilation * loops.row_y + s * lanes * loops.column_y;
@@ -130,6 +138,7 @@ static inline void spread_tile(const windows& loops, const T* x, const T* w, T* 
             else
                 for (int64_t i = 0; i < n; ++i) to[i * loops.column_y] = value[i];
         }
+    }
 }
 
 template <class T, int64_t rows, int64_t vectors>
@@ -182,9 +191,13 @@ static inline void collect_tile(const windows& loops, const T* x, const T* w, T*
     part.clear();
     int64_t terms = 0;
     const auto flush = [&] {
+#pragma GCC unroll 8
         for (int64_t r = 0; r < rows; ++r)
-            for (int64_t s = 0; s < vectors; ++s)
-                for (int64_t i = 0; i < lanes; ++i) total[r][s] += double(part.sum[r][s][i]);
+#pragma GCC unroll 8
+            for (int64_t s = 0; s < vectors; ++s) {
+                const vector_of<T> value = part.sum[r][s];
+                for (int64_t i = 0; i < lanes; ++i) total[r][s] += double(value[i]);
+            }
         part.clear();
         terms = 0;
     };

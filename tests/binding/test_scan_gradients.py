@@ -48,3 +48,19 @@ def test_against_torch(length: int) -> None:
         layer = lamina.compile(f"layer each {{ in x[B, L] out y[B, L] = scan[L](s = {1 if function is None else 0} : {body}) }}")
         expected = torch.cumprod(x / 0.99, 1) if function is None else function(x, 1)
         torch.testing.assert_close(layer(x), expected)
+
+
+def test_an_output_that_the_backward_pass_needs_is_kept_as_it_is() -> None:
+    layer = lamina.compile("layer lti { in x[B, L, D] in a[D] out h[B, L, D] = scan[L](s = 0 : a*s + x) }")
+    x, a = torch.rand(2, 5, 3, requires_grad=True), torch.rand(3, requires_grad=True)
+    h = layer(x, a)
+    kept = [tensor.data_ptr() for tensor in h.grad_fn.saved_tensors]
+    assert len(kept) == 3
+    assert kept[-1] == h.data_ptr()
+    # one that is rounded when it is stored is not what the backward pass needs
+    rounded = layer(x.bfloat16(), a.bfloat16())
+    assert rounded.data_ptr() not in [tensor.data_ptr() for tensor in rounded.grad_fn.saved_tensors]
+    with torch.no_grad():
+        h += 1
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        h.sum().backward()

@@ -207,7 +207,8 @@ class _Assembly(CallWriter):
             if buffer.parts:
                 dtype, dimensions = COMPLEX_COUNTERPARTS[dtype], dimensions[:-1]
             shape = tuple(python_length(length) for length in dimensions)
-            arguments.append(Argument(buffer.name, buffer.role, dtype, shape if loop is None else ("threads", *shape)))
+            shape = shape if loop is None else ("threads", *shape)
+            arguments.append(Argument(buffer.name, buffer.role, dtype, shape, buffer.same_as))
         for tile in self.plan.tiles:
             for name, size in partials(self.plan, tile).items():
                 shape = ("max(threads - 1, 0)", python_length(size))
