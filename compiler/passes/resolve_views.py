@@ -22,7 +22,7 @@ from ..ir.scalar_ops import SCALAR_OPS
 from ..ir.walk import depth_first
 from ..lang.checked import Entry
 from ..lang.lengths import at_most
-from .factors import constant
+from .simplify import constant
 from .substitute import Replacements, affine_value, is_simple, renamed_axis, replaced_indices, rewritten, substitute
 
 LITTLE = 8  # operations on a point that may be repeated
