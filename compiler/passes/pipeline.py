@@ -17,6 +17,7 @@ from .nested_sums import share_nested_sums
 from .planar import planar
 from .resolve_views import resolve_views
 from .simplify import simplify
+from .strided_windows import write_out_strided_windows
 from .ties import needs_same_bits
 from .unroll import recognize_and_unroll, write_out_extrema
 
@@ -42,6 +43,8 @@ def finish(graph: Graph) -> Graph:
     graph = expand_complex_functions(graph, _builder(graph))
     # after every derivative: the points of a reduction share a tie, the links of a chain do not
     graph = write_out_extrema(graph, _builder(graph), of_inputs_only=needs_same_bits(graph))
+    # after every derivative, too: they take a window as a whole
+    graph = write_out_strided_windows(graph, _builder(graph))
     # sums before reciprocals, which would make equal factors look different
     graph = share_nested_sums(graph, _builder(graph))
     if needs_same_bits(graph):

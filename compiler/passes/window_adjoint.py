@@ -86,6 +86,8 @@ def adjoint_of_windows(
             row.step == 1 and sympy.expand(lengths[row.axis] - entry_length(entries[dimension], lengths)) == 0
             for dimension, row in rows.items()
         )
+        if all(row.step == 1 and not row.windows for row in rows.values()) and not round_once:
+            return None  # along single axes already
         if not round_once:
             return _continued(builder, entries, indices, boundary or "zero", cotangent, tuple(rows))
     if not _has_phases(rows.values()):

@@ -132,6 +132,11 @@ DEPTHWISE = {
         orders=1,
         strided={"x": "transposed"},
     ),
+    "in steps": Case(
+        """layer depthwise(I = 3, J = 4) { in x[B, C, H, W] param w[C, I, J] = 1 axis P = (H + 1)/2 axis Q = (W + 1)/2
+             out y[B, C, P, Q] = sum[I, J](w * zero(x)[B, C, 2*P + I - 1, 2*Q + J - 1]) }""",
+        {"x": (2, 3, 7, 43), "w": (3, 3, 4)},
+    ),
     "strided layout, in range": Case(
         """layer depthwise { in x[B, C, H, W] param w[C, I, J] = 1 axis P = H - I + 1 axis Q = W - J + 1
              out y[B, C, P, Q] = sum[I, J](w * x[B, C, P + I, Q + J]) }""",
