@@ -84,6 +84,7 @@ class DeviceExecutable:
         self.temporaries = program.with_role("temporary")
         self.inputs = tuple(argument.name for argument in self.input_arguments)
         self.outputs = tuple(argument.name for argument in self.output_arguments)
+        self.shared = program.shared_outputs()
         self._names = [argument.name for argument in program.arguments]
         self._code: dict[str, Any] = {}
 
@@ -155,6 +156,8 @@ class DeviceExecutable:
 
         def call(given: Sequence[Tensor]) -> list[Tensor]:
             outputs = [empty(shape, dtype, device) for shape, dtype in results]
+            for there, first in self.shared:
+                outputs[there] = outputs[first]
             every = [*given, *outputs, *(empty(size, dtype, device) for size, dtype in room)]
             for number in reinterpreted:
                 every[number] = torch.view_as_real(every[number])

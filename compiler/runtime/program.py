@@ -41,11 +41,7 @@ class NativeExecutable:
         self.temporaries = program.with_role("temporary")
         self.inputs = tuple(argument.name for argument in self.input_arguments)
         self.outputs = tuple(argument.name for argument in self.output_arguments)
-        self.shared = [
-            (there, self.outputs.index(argument.same_as))
-            for there, argument in enumerate(self.output_arguments)
-            if argument.same_as is not None
-        ]
+        self.shared = program.shared_outputs()
         self._code = {
             text: compile(text, "<length>", "eval")
             for text in (*program.integers, *(text for argument in program.arguments for text in argument.shape))

@@ -135,6 +135,12 @@ class Program:
     def with_role(self, role: str) -> tuple[Argument, ...]:
         return tuple(argument for argument in self.arguments if argument.role == role)
 
+    def shared_outputs(self) -> list[tuple[int, int]]:
+        """The outputs that are one tensor with another: their numbers, and those of the others."""
+        outputs = self.with_role("output")
+        names = [argument.name for argument in outputs]
+        return [(number, names.index(each.same_as)) for number, each in enumerate(outputs) if each.same_as is not None]
+
     def to_json(self) -> dict[str, Any]:
         """The program as JSON values; `from_json` gives it back."""
         return {

@@ -50,3 +50,15 @@ def agree(text, shapes, dtype="f32", backward=True, growth=64.0):
 @pytest.mark.parametrize("name", POINTWISE)
 def test_pointwise_layers_agree_with_the_reference(name):
     agree(*POINTWISE[name])
+
+
+# the blocks of a gradient that is written phase by phase reach beyond the tensor's ends, where nothing is stored
+POOLING = {
+    "inside": "axis P = (H - 3)/2 + 1 axis Q = (W - 3)/2 + 1 out y[B, P, Q] = max[i < 3, j < 3](x[B, 2*P + i, 2*Q + j])",
+    "clamp": "axis P = (H + 1)/2 axis Q = (W + 1)/2 out y[B, P, Q] = max[i < 3, j < 3](clamp(x)[B, 2*P + i - 1, 2*Q + j - 1])",
+}
+
+
+@pytest.mark.parametrize("name", POOLING)
+def test_what_lies_beyond_the_ends_is_not_stored(name):
+    agree(f"layer pool {{ in x[B, H, W] {POOLING[name]} }}", {"x": (2, 7, 12)})

@@ -122,7 +122,8 @@ class _Assembly:
             dimensions = buffer.dimensions
             if buffer.parts:
                 dtype, dimensions = _COMPLEX[dtype], dimensions[:-1]
-            arguments.append(Argument(buffer.name, buffer.role, dtype, tuple(python_length(length) for length in dimensions)))
+            shape = tuple(python_length(length) for length in dimensions)
+            arguments.append(Argument(buffer.name, buffer.role, dtype, shape, buffer.same_as))
         return (*arguments, *self.temporaries)
 
     def _source(self) -> str:

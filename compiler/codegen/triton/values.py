@@ -139,7 +139,20 @@ class TileValues:
     def read(self, number: int) -> Value:
         """The element that a leaf is."""
         buffer = self.schedule.buffers[self.accesses.sources[number]]
-        each = self.accesses.reads[number]
+        text, dims, tests = self.located(self.accesses.reads[number])
+        kind = self.nodes[number].kind
+        pointer = self.pointer(buffer.name)
+        mask = self.mask(dims, tests)
+        where = f"{pointer} + {text}" if text != "0" else pointer
+        loaded = f"tl.load({where}, mask={mask}, other=0)" if mask else f"tl.load({where})"
+        if tests and not dims:  # one element, read as a vector
+            loaded = f"tl.sum({loaded}, axis=0)"
+        if buffer.dtype != {"real": "compute", "int": "i64", "bool": "bool"}[kind]:
+            loaded = f"{loaded}.to({self.writer.type_of(kind)})"
+        return Value(loaded, dims)
+
+    def located(self, each: Access) -> tuple[str, frozenset[int], list[str]]:
+        """The offset of an element, the dimensions that it varies along, and the tests whether the element is there."""
         place = self.offset(each)
         indices = [self._index(fitted) for fitted in each.fitted]
         dims = place.dims.union(*(index.dims for index in indices))
@@ -156,18 +169,9 @@ class TileValues:
                 moved = self.writer.call(f"{fitted.boundary}_index", index.text, length)
             stride = "" if fitted.stride == 1 else f" * {self.length(fitted.stride)}"
             text = f"{moved}{stride}" if text == "0" else f"{text} + {moved}{stride}"
-        kind = self.nodes[number].kind
-        pointer = self.pointer(buffer.name)
-        mask = self.mask(dims, tests)
         if tests and not dims:
             text = f"{text}{varying}"
-        where = f"{pointer} + {text}" if text != "0" else pointer
-        loaded = f"tl.load({where}, mask={mask}, other=0)" if mask else f"tl.load({where})"
-        if tests and not dims:  # one element, read as a vector
-            loaded = f"tl.sum({loaded}, axis=0)"
-        if buffer.dtype != {"real": "compute", "int": "i64", "bool": "bool"}[kind]:
-            loaded = f"{loaded}.to({self.writer.type_of(kind)})"
-        return Value(loaded, dims)
+        return text, dims, tests
 
     # ---------------------------------------------------------------------------------------- values
 
@@ -249,12 +253,13 @@ class TileValues:
             self.define(number, single=True)
 
     def store(self, store: Store, each: Access, value: Value, dims: frozenset[int], further: Sequence[str] = ()) -> None:
-        """Writes a value at every point of the dimensions `dims` of the tile."""
-        place = self.spread(self.offset(each), dims)
+        """Writes a value at every point of the dimensions `dims` of the tile that its place has."""
+        at, own, tests = self.located(each)
+        place = self.spread(Value(at, own), dims)
         buffer = self.schedule.buffers[store.place.buffer]
         kind = self.nodes[store.node].kind
         text = self.stored_text(value, kind, buffer.dtype)
-        mask = self.mask(dims, further)
+        mask = self.mask(dims, [*further, *tests])
         where = f"{self.pointer(buffer.name)} + {place.text}" if place.text != "0" else self.pointer(buffer.name)
         self.out.add(f"tl.store({where}, {text}, mask={mask})" if mask else f"tl.store({where}, {text})")
 
