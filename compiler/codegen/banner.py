@@ -16,7 +16,7 @@ _FUSION = {
 }
 _PASSES = (
     "planar, resolve_views, recognize_and_unroll, differentiate, transpose_scatters, split",
-    "expand_complex_functions, write_out_extrema, share_nested_sums, share_reciprocals",
+    "expand_complex_functions, write_out_extrema, write_out_strided_windows, share_nested_sums, share_reciprocals",
 )
 
 
