@@ -50,7 +50,8 @@ def test_random_layers_as_interpreted(unit: int, worker: Worker) -> None:
 
 def test_the_generator_covers_the_language() -> None:
     """Every construct stands in some layer of the ordinary run."""
-    text = "\n".join(random_layer(FIRST_SEED + number).text for number in range(UNITS * UNIT))
+    layers = [random_layer(FIRST_SEED + number) for number in range(UNITS * UNIT)]
+    text = "\n".join(layer.text for layer in layers)
     constructs = (
         *("in x", "param ", "buffer ", "axis ", "let ", "[...", ": complex", ": i32", ": i64", ": bool", ": f32", "len(", "index("),
         *(
@@ -74,6 +75,14 @@ def test_the_generator_covers_the_language() -> None:
     )
     assert [construct for construct in constructs if construct not in text] == []
     assert {random_layer(FIRST_SEED + number).dtype for number in range(UNIT)} == {"f64", "f32", "bf16", "f16"}
+    patterns = (
+        r"scan\[\w+\]\(s = 0 : .*scan\[",  # a recurrence within one
+        r"\[[^\]]*[23]\*P\d+ \+ (2\*)?i",  # a window with a stride
+        r"(sum|max)\[\w+\]\((\w+ *)?(sin\()?(max|min|mean|sum|prod)\[",  # a reduction of reductions
+    )
+    assert [pattern for pattern in patterns if not re.search(pattern, text)] == []
+    assert {layer.tied for layer in layers} == {True, False}
+    assert {"transposed", "sliced", "column"} <= {layout for layer in layers for layout in layer.strided.values()}
 
 
 def test_the_same_layer_for_the_same_seed() -> None:
