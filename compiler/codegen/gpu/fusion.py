@@ -62,9 +62,10 @@ class _Fusion:
         ]
 
     def run(self) -> tuple[Step | FusedProduct, ...]:
-        for position in range(len(self.steps)):
-            if isinstance(self.steps[position], FusedProduct):
-                self._after(position)
+        # of several products that one kernel reads, the largest result is the one worth not storing
+        products = [(-len(step.step.result.indices), n) for n, step in enumerate(self.steps) if isinstance(step, FusedProduct)]
+        for _, position in sorted(products):
+            self._after(position)
         self.steps = [step for step in self.steps if not isinstance(step, KernelStep) or step.stores]
         temporaries = [name for name, buffer in self.schedule.buffers.items() if buffer.role == "temporary"]
         for name in temporaries:

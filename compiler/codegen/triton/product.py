@@ -115,14 +115,18 @@ class _FusedWriter(TileValues):
                 self.out.add(f"tl.store({where}, {total}, mask={self.mask(dims)})")
             return
         self.enter(after)
-        for number in self.accesses.reads:
-            read = leaf_place(self.nodes, self.leaves, number)
-            if read is not None and read.buffer == step.result.buffer:
-                fixed = [int(index.offset) for index in read.affine if not index.terms]
-                self.text_of[number] = Value(totals[fixed[0] if fixed else 0], dims)
-        self.define_all(self.needed([store.node for store in after.stores]))
-        for store, each in zip(after.stores, self.accesses.stores, strict=True):
-            self.store(store, each, self.text_of[store.node], dims)
+        repeated = any(self.plan.unrolled in store.axes for store in after.stores) and not self.plan.summed
+        for position in range(len(totals) if repeated else 1):
+            self.fix(position)
+            self.text_of = {}
+            for number in self.accesses.reads:
+                read = leaf_place(self.nodes, self.leaves, number)
+                if read is not None and read.buffer == step.result.buffer:
+                    fixed = [int(index.offset) for index in read.affine if not index.terms]
+                    self.text_of[number] = Value(totals[fixed[0] if fixed else position], dims)
+            self.define_all(self.needed([store.node for store in after.stores]))
+            for store, each in zip(after.stores, self.accesses.stores, strict=True):
+                self.store(store, each, self.text_of[store.node], dims)
 
 
 class _ProductWriter(_FusedWriter):
