@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArgumentError, TargetError
+from ..errors import ArgumentError
 from .functions import Functions
 from .interface import Interface
 from .layer import Layer, from_functions
@@ -22,8 +22,7 @@ from .store import store_of
 if TYPE_CHECKING:
     from .reading import Reading
 
-TARGETS = ("auto", "cpp", "triton", "reference")
-PLANNED_TARGETS = ("cuda",)
+TARGETS = ("auto", "cpp", "triton", "cuda", "reference")
 
 
 def compile(
@@ -32,11 +31,10 @@ def compile(
     """The layer of a specification.
 
     `spec`: a path, the text itself, or the name of a library entry; `layer`: which, where there are several; `target`: "auto"
-    (by the tensors' device), "cpp", "triton", or "reference" (the interpreter, for debugging); `sizes`: compile-time sizes by name.
+    (by the tensors' device), "cpp", "triton", "cuda", or "reference" (the interpreter, for debugging); `sizes`: compile-time sizes
+    by name.
     Errors: SpecError (the text), ArgumentError (a layer, target or size that there is not).
     """
-    if target in PLANNED_TARGETS:
-        raise TargetError(f"target {target}: expected one of {', '.join(TARGETS)}; {target} is not generated yet")
     if target not in TARGETS:
         raise ArgumentError(f"target: expected one of {', '.join(TARGETS)}, found {target!r}")
     if not isinstance(spec, str | os.PathLike):

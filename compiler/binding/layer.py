@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .initial import Initialiser
     from .module import LayerModule
 
-TARGETS = ("cpp", "triton")  # those that `Layer.source` knows
+TARGETS = ("cpp", "triton", "cuda")  # those that `Layer.source` knows
 DIRECTIONS = ("forward", "backward", "double_backward")
 _is_compiling = torch.compiler.is_compiling
 _plain = eager.plain

@@ -79,11 +79,11 @@ class CompiledSource:
 
     def kind(self, device: str) -> str:
         """The target that serves tensors on a device. Errors: TargetError where none does."""
-        if self.target == "triton":
-            from ..runtime.triton_kernels import require_runnable
+        if self.target in ("triton", "cuda"):
+            from ..runtime.devices import require_runnable
 
-            require_runnable(device)
-            return "triton"
+            require_runnable(self.target, device)
+            return self.target
         if self.target == "auto" and device == "cuda":
             return "triton"
         if device != "cpu":
@@ -128,11 +128,10 @@ class CompiledSource:
             graph = _specialised(self.graph(function), function, signature)
             return ReferenceExecutable(graph, _of(graph, signature))
         program = self.program(function, signature, kind)
-        if kind == "triton":
-            from ..runtime.device_program import DeviceExecutable
-            from ..runtime.triton_kernels import TritonKernels
+        if kind != "cpp":
+            from ..runtime.devices import device_executable
 
-            return DeviceExecutable(program, TritonKernels(program.source, label(program), program.fused))
+            return device_executable(program)
         from ..runtime import native
 
         return NativeExecutable(program, native.library(program.source, label(program)))

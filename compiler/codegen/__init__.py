@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from ..schedule.program import Program, Signature
     from ..schedule.steps import Schedule
 
-TARGETS = ("cpp", "triton")  # what programs are generated for
-SOURCE_NAMES = {"cpp": "cpp", "triton": "py"}  # how the names of their sources end
+TARGETS = ("cpp", "triton", "cuda")  # what programs are generated for
+SOURCE_NAMES = {"cpp": "cpp", "triton": "py", "cuda": "cu"}  # how the names of their sources end
 
 
 def generate(graph: Graph, signature: Signature, direction: str = "forward", target: str = "cpp") -> Program:
@@ -22,6 +22,10 @@ def generate(graph: Graph, signature: Signature, direction: str = "forward", tar
         from .triton.program import generate as generate_triton
 
         return generate_triton(graph, signature, direction)
+    if target == "cuda":
+        from .cuda.program import generate as generate_cuda
+
+        return generate_cuda(graph, signature, direction)
     from .cpp.program import generate as generate_cpp
 
     return generate_cpp(graph, signature, direction)

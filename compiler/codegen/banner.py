@@ -12,6 +12,7 @@ from .version import VERSION
 
 _FUSION = {
     "cpp": ("allowed (-ffp-contract=fast)", "only in sums marked `omp simd reduction`"),
+    "cuda": ("allowed (--fmad=true)", "only in sums: threads' sums are added up as trees, in float64"),
     "triton": ("allowed (enable_fp_fusion)", "only in sums: tiles are added up as trees, and these in float64"),
 }
 _PASSES = (

@@ -16,13 +16,23 @@ import typer
 from ..codegen import SOURCE_NAMES
 from ..errors import ArgumentError, TargetError
 from .output import JsonOption, print_json
-from .specification import FileArgument, LayerOption, SizesOption, TargetOption, load_checked, parse_sizes, require_targets
+from .specification import (
+    ArchitectureOption,
+    FileArgument,
+    LayerOption,
+    SizesOption,
+    TargetOption,
+    load_checked,
+    parse_sizes,
+    require_targets,
+)
 
 if TYPE_CHECKING:
     from ..report import Report
     from ..report.stages import Stages
 
-PLANNED_TARGETS = ("cuda",)
+
+_ARTEFACTS = {"cpp": "so", "cuda": "cubin"}  # how the names of what is built end
 
 
 def register(app: typer.Typer) -> None:
@@ -34,6 +44,7 @@ def compile_layer(
     layer: LayerOption = None,
     size: SizesOption = None,
     target: TargetOption = "cpp",
+    architecture: ArchitectureOption = "sm_90",
     folder: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write sources, objects and report here.")
     ] = None,
@@ -41,14 +52,14 @@ def compile_layer(
     dtype: Annotated[str, typer.Option(help="f32, f64, bf16 or f16: what the tensors declared float are stored as.")] = "f32",
     as_json: JsonOption = False,
 ) -> None:
-    targets = _targets(target)
+    targets = require_targets(target)
     sizes = parse_sizes(size)
     if standalone and folder is None:
         raise typer.BadParameter("expected -o DIR, the folder to write", param_hint="--standalone")
     report, compiled = assemble(file, layer, sizes, dtype, targets[0])
     for further in targets[1:]:
         compiled += assemble(file, layer, sizes, dtype, further)[1]
-    artefacts = [_build(stage) for stage in compiled]
+    artefacts = [artefact_of(stage, architecture) for stage in compiled]
     written: list[str] = []
     if folder is not None:
         written = _write(folder, report, compiled, artefacts)
@@ -62,13 +73,6 @@ def compile_layer(
         typer.echo(str(report), nl=False)
         if folder is not None:
             typer.echo(f"\nwritten to {folder}: {', '.join(written)}")
-
-
-def _targets(target: str) -> tuple[str, ...]:
-    for name in target.split(","):
-        if name in PLANNED_TARGETS:
-            raise TargetError(f"target {name} is not generated yet\n  do: leave -t out")
-    return require_targets(target)
 
 
 def assemble(
@@ -110,15 +114,22 @@ def assemble(
     return report, tuple(compiled)
 
 
-def _build(stage: Stages) -> Path:
-    from ..runtime.build import build
+def artefact_of(stage: Stages, architecture: str) -> Path:
+    """What a program is built to: a shared object, a cubin for an architecture, or, for Triton, its source. Errors: TargetError."""
     from ..schedule.shapes import label
 
+    name = label(stage.program)
     if stage.target == "triton":
         from ..runtime.triton_kernels import source_file
 
-        return source_file(stage.program.source, label(stage.program))
-    return build(stage.program.source, name=label(stage.program))
+        return source_file(stage.program.source, name)
+    if stage.target == "cuda":
+        from ..runtime.cuda.kernels import cubin
+
+        return cubin(stage.program, name, architecture)
+    from ..runtime.build import build
+
+    return build(stage.program.source, name=name)
 
 
 def _write(folder: Path, report: Report, compiled: tuple[Stages, ...], artefacts: list[Path]) -> list[str]:
@@ -129,12 +140,15 @@ def _write(folder: Path, report: Report, compiled: tuple[Stages, ...], artefacts
         for stage, artefact in zip(compiled, artefacts, strict=True):
             program = stage.program
             stem = f"{program.name}_{program.direction}"
-            names = [f"{stem}.{SOURCE_NAMES[program.target]}", f"{stem}{'' if program.target == 'cpp' else '_triton'}.json"]
+            names = [
+                f"{stem}.{SOURCE_NAMES[program.target]}",
+                f"{stem}{'' if program.target == 'cpp' else f'_{program.target}'}.json",
+            ]
             (folder / names[0]).write_text(program.source, encoding="utf-8")
             (folder / names[1]).write_text(json.dumps(program.to_json(), indent=1), encoding="utf-8")
-            if program.target == "cpp":
-                shutil.copyfile(artefact, folder / f"{stem}.so")
-                names.append(f"{stem}.so")
+            if program.target in _ARTEFACTS:
+                names.append(f"{stem}.{_ARTEFACTS[program.target]}")
+                shutil.copyfile(artefact, folder / names[-1])
             written += names
         (folder / "report.txt").write_text(str(report), encoding="utf-8")
         (folder / "report.json").write_text(json.dumps(report.to_json(), indent=1), encoding="utf-8")

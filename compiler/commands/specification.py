@@ -22,7 +22,10 @@ LayerOption = Annotated[str | None, typer.Option("-l", "--layer", metavar="LAYER
 SizesOption = Annotated[
     list[str] | None, typer.Option("-D", "--size", metavar="SIZE=VALUE", help="A compile-time size; may be given several times.")
 ]
-TargetOption = Annotated[str, typer.Option("-t", "--target", metavar="TARGET", help="What is compiled for: cpp or triton.")]
+TargetOption = Annotated[str, typer.Option("-t", "--target", metavar="TARGET", help="What is compiled for: cpp, triton or cuda.")]
+ArchitectureOption = Annotated[
+    str, typer.Option("--arch", metavar="SM", help="The GPU that target cuda builds for, such as sm_80, sm_90 or sm_100.")
+]
 _NAME = re.compile(r"[a-z_][A-Za-z0-9_]*\Z")
 _SIZE = re.compile(r"([A-Z][A-Za-z0-9_]*)=(\d+)\Z")
 

@@ -32,6 +32,17 @@ def blocks(number: int, size: int) -> int:
     return -(-number // size)
 
 
+def shift(length: int) -> int:
+    """The least s with 2^s >= length, and 0 for lengths below 1."""
+    return max(length - 1, 0).bit_length()
+
+
+def multiplier(length: int) -> int:
+    """floor(2^(63 + s) / length) + 1, as a signed 64-bit integer: what division by a length multiplies with (division.hpp)."""
+    value = ((1 << (63 + shift(length))) // max(length, 1) + 1) & ((1 << 64) - 1)
+    return value - (1 << 64) if value >> 63 else value
+
+
 _FUNCTIONS: dict[str, Any] = {
     "__builtins__": {},
     "max": max,
@@ -40,6 +51,8 @@ _FUNCTIONS: dict[str, Any] = {
     "int": int,
     "padded": padded,
     "blocks": blocks,
+    "shift": shift,
+    "multiplier": multiplier,
 }
 
 

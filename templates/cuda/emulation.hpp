@@ -140,33 +140,38 @@ static int emulate(void (*kernel)(const int64_t*), const int64_t* grid, int64_t 
 
 // ------------------------------------------------------------------------------------------------ a kernel's arguments
 
-template <class T>
-struct word {
-    static T from(int64_t value) { return T(value); }
-};
-template <class T>
-struct word<T*> {
-    static T* from(int64_t value) { return reinterpret_cast<T*>(value); }
+template <unsigned N, class First, class... Rest>
+struct nth : nth<N - 1, Rest...> {};
+template <class First, class... Rest>
+struct nth<0, First, Rest...> {
+    using type = First;
 };
 
-template <unsigned... I>
-struct places {};
-template <unsigned N, unsigned... I>
-struct counted : counted<N - 1, N - 1, I...> {};
-template <unsigned... I>
-struct counted<0, I...> {
-    using type = places<I...>;
+// An argument takes as many words as it has bytes for, eight each, as in the buffer that a launch passes to a device.
+template <class T>
+struct argument {
+    static constexpr unsigned words = (sizeof(T) + 7) / 8;
+    static T from(const int64_t* given) {
+        T value;
+        memcpy(&value, given, sizeof(T));
+        return value;
+    }
 };
 
 template <auto kernel>
 struct unpacked;
 template <class... T, void (*kernel)(T...)>
 struct unpacked<kernel> {
-    template <unsigned... I>
-    static void call(const int64_t* words, places<I...>) {
-        kernel(word<T>::from(words[I])...);
+    template <class... Known>
+    static void call(const int64_t* given, Known... known) {
+        if constexpr (sizeof...(Known) == sizeof...(T)) {
+            kernel(known...);
+        } else {
+            using Next = typename nth<sizeof...(Known), T...>::type;
+            call(given + argument<Next>::words, known..., argument<Next>::from(given));
+        }
     }
-    static void run(const int64_t* words) { call(words, typename counted<sizeof...(T)>::type()); }
+    static void run(const int64_t* given) { call(given); }
 };
 
 template <class T>

@@ -132,7 +132,9 @@ def graphs_of(case: Case) -> list[Graph]:
 TITLES = ("forward", "backward", "second")
 
 
-def prepare(case: Case, dtypes: Sequence[str] | None = None) -> list[Prepared]:
+def prepare(
+    case: Case, dtypes: Sequence[str] | None = None, generate: Callable[[Graph, Signature, str], Program] = generate
+) -> list[Prepared]:
     references = oracle(case)
     graphs = graphs_of(case)
     prepared = []
@@ -271,7 +273,14 @@ def poison(tensor: Tensor) -> None:
         tensor.fill_(torch.iinfo(tensor.dtype).max // 3)
 
 
-def check(case: Case, prepared: Sequence[Prepared], executables: Sequence[NativeExecutable], seed: int = 0) -> None:
+def check(
+    case: Case,
+    prepared: Sequence[Prepared],
+    executables: Sequence[Any],
+    seed: int = 0,
+    run: Callable[[Any, Graph, Mapping[str, Tensor], int], dict[str, Tensor]] = run,
+    threads_tried: Sequence[int] = (1, 2, 3),
+) -> None:
     """Runs every program of a case; AssertionError says which result is off, by how much."""
     arrays: dict[str, Any] = {}
     results: dict[str, Tensor] = {}
@@ -299,7 +308,7 @@ def check(case: Case, prepared: Sequence[Prepared], executables: Sequence[Native
             tensors[spec.name] = results[spec.name]
         expected = interpret(each.reference, arrays)
         first = None
-        for threads in (1, 2, 3):
+        for threads in threads_tried:
             found = run(executable, each.graph, tensors, threads)
             for output in each.graph.outputs:
                 name = output.spec.name

@@ -15,12 +15,11 @@ from contextlib import contextmanager
 
 from ...schedule.nest import is_leaf, used_by
 from ...schedule.scans import recurrence
-from ...schedule.steps import ScanStep, Schedule, Store
-from ..access import Access
+from ...schedule.steps import ScanStep, Schedule
 from ..lengths import identifier
 from ..loops import Loop
 from ..text import Lines
-from .expressions import CPP_TYPES, bare, convert
+from .expressions import CPP_TYPES, bare
 from .scan_chunks import composition, factor_text, scratch_words
 from .scan_stages import StagedScan
 from .scan_writer import ScanWriter
@@ -132,7 +131,7 @@ class _Scan(ScanWriter):
         out.add("for (int64_t lane = 0; lane < lanes; ++lane)")
         out.add("    chunk_value[lane] = begin + lane <= chunks ? Real(starts[row * (chunks + 1) + begin + lane]) : Real(0);")
         self._open_point(carried, "chunk_value", bodies)
-        self._following({position: "chunk_value"}, "lane")
+        self._following({position: "chunk_value[lane]"}, (*self.pieces, *self.lanes))
         out.close_with(";")
         out.open("if (begin < chunks)")
         self._run_chunks()
@@ -235,10 +234,6 @@ class _Scan(ScanWriter):
                 self.out.close()
         return states
 
-    def _assign(self, target: str, number: int, kind: str) -> None:
-        text = convert(bare(self.text_of[number]), self.nodes[number].kind, kind)  # type: ignore[arg-type]
-        self.out.add(f"{target} = {text};")
-
     def _hoist(self, bodies: Sequence[int]) -> None:
         """Computes what varies along the lanes but not from step to step, once, into arrays."""
         self.hoisted: dict[int, str] = {}
@@ -273,34 +268,5 @@ class _Scan(ScanWriter):
                 out.add(f"const {CPP_TYPES[node.kind]} {name} = {states[position]}[{lane}];")
                 self.text_of[number] = name
             self._values_at(self._needed(bodies), 0)
-            self._following(states, lane)
+            self._following({position: f"{name}[{lane}]" for position, name in states.items()}, (*self.pieces, *self.lanes))
             out.close()
-
-    def _following(self, states: dict[int, str], lane: str) -> None:
-        """The values after a step: to their arrays and places, last the stores that are made at some points only."""
-        out = self.out
-        late: list[tuple[list[str], Store, Access, str]] = []
-        for position, number in self.scan.bodies.items():
-            kind = self._kind(position)
-            name = self.names.fresh("following", number)
-            self._assign(f"const {CPP_TYPES[kind]} {name}", number, kind)
-            for store, each in self._stored(position):
-                once = self._once(store, (*self.pieces, *self.lanes))
-                if self.scan.axis not in store.axes:
-                    once.append(self._last())
-                if once:
-                    late.append((once, store, each, name))
-                else:
-                    self._store(store, each, name)
-            if position in states:
-                out.add(f"{states[position]}[{lane}] = {name};")
-        for once, store, each, name in late:
-            out.open(f"if ({' && '.join(once)})")
-            self._store(store, each, name)
-            out.close()
-
-    def _kind(self, position: int) -> str:
-        """The kind of the running value at a position: its own, or that of the scan that reads it."""
-        if position in self.scan.running:
-            return self.nodes[self.scan.running[position]].kind
-        return next(self.nodes[number].kind for number, place in self.scan.results.items() if place == position)

@@ -32,6 +32,13 @@ class StagedScan(ScanWriter):
     """`arrays`: the name of the scratch array that holds a value, and the axes it is laid out along."""
 
     def emit(self) -> KernelSource:
+        body = self._body()
+        return self._function(body, [self._words()])
+
+    def _words(self) -> str:
+        return f"{self._comment()}, {len(self.scan.staged)} stage(s) a step"
+
+    def _body(self) -> Lines:
         body = Lines()
         self.out = body
         body.indent()
@@ -48,7 +55,7 @@ class StagedScan(ScanWriter):
         self._recurrence(self.scan, shared, {}, frozenset())
         self.out = body
         self._region(shared, inside)
-        return self._function(body, [f"{self._comment()}, {len(self.scan.staged)} stage(s) a step"])
+        return body
 
     def _loop(self, axis: str) -> Loop:
         return Loop((axis,), f"i_{identifier(axis)}", self.lengths[axis])

@@ -5,7 +5,7 @@ In: a scan step of a schedule and its recurrence. Out: `ScanWriter`, the ground 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ...schedule.nest import Nest
 from ...schedule.scans import Recurrence
@@ -13,6 +13,7 @@ from ...schedule.steps import ScanStep, Schedule, Store
 from ..access import Access
 from ..lengths import identifier
 from ..loops import Loop, merged_loops
+from .expressions import CPP_TYPES, bare, convert
 from .values import ValueWriter
 
 
@@ -77,6 +78,40 @@ class ScanWriter(ValueWriter):
         """What holds at the last step."""
         last = "0" if self.scan.reverse else f"{self.length(self.along.length)} - 1"
         return f"{self.along.variable} == {last}"
+
+    def _assign(self, target: str, number: int, kind: str) -> None:
+        text = convert(bare(self.text_of[number]), self.nodes[number].kind, kind)  # type: ignore[arg-type]
+        self.out.add(f"{target} = {text};")
+
+    def _following(self, running: Mapping[int, str], loops: Sequence[Loop]) -> None:
+        """The values after a step, at a point of the loops: to where running values are kept, and to their places; last the
+        stores that are made at some points only."""
+        out = self.out
+        late: list[tuple[list[str], Store, Access, str]] = []
+        for position, number in self.scan.bodies.items():
+            kind = self._kind(position)
+            name = self.names.fresh("following", number)
+            self._assign(f"const {CPP_TYPES[kind]} {name}", number, kind)
+            for store, each in self._stored(position):
+                once = self._once(store, loops)
+                if self.scan.axis not in store.axes:
+                    once.append(self._last())
+                if once:
+                    late.append((once, store, each, name))
+                else:
+                    self._store(store, each, name)
+            if position in running:
+                out.add(f"{running[position]} = {name};")
+        for once, store, each, name in late:
+            out.open(f"if ({' && '.join(once)})")
+            self._store(store, each, name)
+            out.close()
+
+    def _kind(self, position: int) -> str:
+        """The kind of the running value at a position: its own, or that of the scan that reads it."""
+        if position in self.scan.running:
+            return self.nodes[self.scan.running[position]].kind
+        return next(self.nodes[number].kind for number, place in self.scan.results.items() if place == position)
 
     def _comment(self) -> str:
         stored = ", ".join(dict.fromkeys(store.place.buffer for store in self.step.stores))

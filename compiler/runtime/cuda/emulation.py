@@ -16,14 +16,20 @@ from ...errors import TargetError
 from .. import native
 
 _BARRIERS = re.compile(r"\b__sync|\b__shfl_")
+_NOT_FUSED = """#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#else
+#pragma GCC optimize("fp-contract=off")
+#endif
+"""
 _FAILURES = {1: "threads of a block wait for others that never come", 2: "there is no memory for the threads' stacks"}
 
 
 class EmulatedKernels:
     """The kernels of one program."""
 
-    def __init__(self, source: str, names: Sequence[str], label: str) -> None:
-        self.library = native.library(emulated_source(source, names), f"{label} emulated")
+    def __init__(self, source: str, names: Sequence[str], label: str, fused: bool = True) -> None:
+        self.library = native.library(emulated_source(source, names, fused), f"{label} emulated")
         self._functions = {name: getattr(self.library, f"emulated_{name}") for name in dict.fromkeys(names)}
         for function in self._functions.values():
             function.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_char_p)
@@ -37,8 +43,8 @@ class EmulatedKernels:
             raise TargetError(f"the emulation of kernel {name} fails: {_FAILURES[status]}")
 
 
-def emulated_source(source: str, names: Sequence[str]) -> str:
-    """The program behind the emulation's header, and an entry point for each kernel."""
+def emulated_source(source: str, names: Sequence[str], fused: bool = True) -> str:
+    """The program behind the emulation's header, and an entry point for each kernel. `fused`: see `Program`."""
     header = resources.files("lamina.templates.cuda").joinpath("emulation.hpp").read_text(encoding="utf-8")
     entries = []
     for name in dict.fromkeys(names):
@@ -48,12 +54,12 @@ def emulated_source(source: str, names: Sequence[str]) -> str:
             "    const int64_t* grid, int64_t threads, const int64_t* words) {\n"
             f"    return lamina::emulate(lamina::unpacked<{name}>::run, grid, threads, words, {barriers});\n}}\n"
         )
-    return "\n".join([header.replace("#pragma once\n", ""), source, *entries])
+    return "\n".join([*([] if fused else [_NOT_FUSED]), header.replace("#pragma once\n", ""), source, *entries])
 
 
 def _kernel_text(source: str, name: str) -> str:
     """A kernel's own text. Functions of the runtime that have barriers say so by their names (`block_`, `warp_`, `group_`)."""
-    start = re.search(rf"\bvoid {name}\(", source)
+    start = re.search(rf"\bvoid\b[^;{{]*?\b{name}\(", source)
     if start is None:
         raise TargetError(f"the program has no kernel {name}")
     end = source.find("\n}\n", start.start())

@@ -1,0 +1,1 @@
+"""The CUDA C++ target: kernels from grid plans, and the list of their launches."""
