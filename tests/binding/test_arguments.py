@@ -102,11 +102,25 @@ def test_split_dimensions_are_solved() -> None:
 
 
 def test_target_names() -> None:
-    with pytest.raises(lamina.ArgumentError, match="target: expected one of auto, cpp, reference, found 'fpga'"):
+    with pytest.raises(lamina.ArgumentError, match="target: expected one of auto, cpp, triton, cuda, reference, found 'fpga'"):
         lamina.compile("layer f { in x[N]  out y[N] = x }", target="fpga")
-    for name in ("triton", "cuda"):
-        with pytest.raises(lamina.TargetError, match="not generated yet"):
-            lamina.compile("layer f { in x[N]  out y[N] = x }", target=name)
+
+
+@pytest.mark.parametrize("name", ["triton", "cuda"])
+def test_targets_for_a_gpu_refuse_tensors_on_the_cpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LAMINA_EMULATE", raising=False)
+    monkeypatch.setattr("lamina.runtime.triton_kernels.interpreting", lambda: False)
+    layer = lamina.compile("layer f { in x[N]  out y[N] = 2 * x }", target=name)
+    with pytest.raises(lamina.TargetError, match="expected tensors on a GPU, found device cpu"):
+        layer(torch.ones(3))
+
+
+def test_emulated_kernels_have_gradients_of_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAMINA_EMULATE", "1")
+    layer = lamina.compile("layer f { in x[B, C]  param w[C] = 1  out y[B] = sum[C](w * x^3) }", target="cuda")
+    x, w = torch.randn(3, 5, dtype=torch.float64, requires_grad=True), torch.randn(5, dtype=torch.float64, requires_grad=True)
+    torch.autograd.gradcheck(layer, (x, w))
+    torch.autograd.gradgradcheck(layer, (x, w))
 
 
 def test_a_specification_error_is_a_spec_error() -> None:

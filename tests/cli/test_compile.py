@@ -204,7 +204,7 @@ def test_what_cannot_be_compiled_is_named(lamina_cli: Any, tmp_path: Path) -> No
         (("compile", "group_rational", "-D", "K"), 2, "expected SIZE=VALUE"),
         (("compile", "group_ratoinal"), 1, "did you mean `group_rational`"),
         (("compile", "missing.lam"), 1, "cannot read `missing.lam`"),
-        (("compile", "silu", "-t", "triton"), 3, "target triton is not generated yet"),
+        (("compile", "silu", "-t", "cuda", "--arch", "hopper"), 3, "architecture hopper: expected sm_"),
         (("compile", "silu", "-t", "vax"), 2, "'vax'"),
         (("compile", "silu", "--standalone"), 2, "-o DIR"),
         (("compile",), 2, "FILE"),
