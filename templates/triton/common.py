@@ -6,6 +6,8 @@ Each program holds the functions that it uses, and those that these use, as text
 import triton
 import triton.language as tl
 
+INTERPRETED = tl.constexpr(bool(triton.knobs.runtime.interpret))
+
 
 # An index brought into 0..n-1: the nearest one.
 @triton.jit
@@ -78,3 +80,23 @@ def lamina_combine_any(a, b):
 @triton.jit
 def lamina_combine_all(a, b):
     return a & b
+
+
+# An operand of a matrix product: Triton's interpreter multiplies bfloat16 matrices as if their bits were integers.
+@triton.jit
+def lamina_dot_operand(x):
+    return x.to(tl.float32) if INTERPRETED else x
+
+
+# Rounded to the nearest bfloat16, ties to even: Triton's interpreter cuts the last bits off.
+@triton.jit
+def lamina_to_bf16(x):
+    return lamina_round_to_bf16(x).to(tl.bfloat16) if INTERPRETED else x.to(tl.bfloat16)
+
+
+@triton.jit
+def lamina_round_to_bf16(x):
+    single = x.to(tl.float32)
+    bits = single.to(tl.int32, bitcast=True)
+    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) & -65536).to(tl.float32, bitcast=True)
+    return tl.where(single == single, rounded, single)

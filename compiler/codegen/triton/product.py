@@ -27,6 +27,7 @@ from .values import KernelText, TileValues
 _EDGE, _DEPTH = 64, 32  # of a tile of the result; of a step along the sum
 _LEAST = 16  # of any edge of tl.dot
 _ENOUGH, _SHARE = 256, 1024  # programs that occupy a device; terms of a sum that are worth a program
+_WARPS = f"(8 if ROWS * COLUMNS >= {_EDGE * _EDGE} else 4)"  # 16 results a thread: with 32 a register is spilled
 _BOTH = frozenset((0, 1))
 
 
@@ -39,7 +40,7 @@ def product(schedule: Schedule, fused: FusedProduct, name: str, writer: Expressi
     constants = (("ROWS", sizes["rows"]), ("COLUMNS", sizes["columns"]), ("DEPTH", sizes["depth"]), ("SPLITS", sizes["splits"]))
     shared = f"(blocks({sizes['results']}, 1024) if {sizes['splits']} > 1 else 0)"
     launches = (
-        Launch("kernel", kernel.name, (f"{sizes['tiles']} * {sizes['splits']}",), constants, kernel.arguments),
+        Launch("kernel", kernel.name, (f"{sizes['tiles']} * {sizes['splits']}",), constants, kernel.arguments, _WARPS),
         Launch("kernel", totals.name, (shared,), (("POINTS", "1024"),), totals.arguments),
     )
     partials = f"({sizes['splits']} * {_results(plan)} * {sizes['results']} if {sizes['splits']} > 1 else 0)"
@@ -65,10 +66,11 @@ def _results(plan: ProductPlan) -> int:
 
 def product_sizes(plan: ProductPlan, fused: FusedProduct, double: bool) -> dict[str, str]:
     """Edges of tiles and numbers of programs, as Python expressions."""
-    edge = _EDGE // 2 if double or fused.after is not None else _EDGE
+    computed = any(kernel is not None for kernel in (fused.left, fused.right, fused.after))
+    edge = _EDGE // 2 if double or computed else _EDGE
     if _results(plan) > 2:
         edge = 32 if not double and _results(plan) <= 8 else _LEAST
-    depth = _DEPTH // 2 if double or plan.positions > 1 else _DEPTH
+    depth = _DEPTH // 2 if double or computed else _DEPTH
     m, n, k, batch = (count(loops) for loops in (plan.m, plan.n, plan.k, plan.batch))
     rows, columns = (f"max({_LEAST}, min(padded({each}), {edge}))" for each in (m, n))
     tiles = f"{batch} * blocks({m}, {rows}) * blocks({n}, {columns})"
@@ -81,6 +83,13 @@ def product_sizes(plan: ProductPlan, fused: FusedProduct, double: bool) -> dict[
         "splits": splits,
         "results": f"{batch} * {m} * {n}",
     }
+
+
+def plan_halves(schedule: Schedule, plan: ProductPlan) -> str | None:
+    """The half precision that both operands are stored in, if they are; their products are exact."""
+    dtypes = {schedule.buffers[each.place.buffer].dtype for each in (plan.left, plan.right)}
+    computed = plan.left.kernel is not None or plan.right.kernel is not None
+    return next(iter(dtypes)) if not computed and len(dtypes) == 1 and dtypes <= {"f16", "bf16"} else None
 
 
 class _FusedWriter(TileValues):
@@ -139,15 +148,15 @@ class _ProductWriter(_FusedWriter):
         out, plan = self.out, self.plan
         out.indent()
         m, n, k = (self.length(points(loops)) for loops in (plan.m, plan.n, plan.k))
-        out.add("program = tl.program_id(0).to(tl.int64)")
+        out.add("program = tl.program_id(0)")  # divided in 32 bits, which is cheap; offsets have 64
         out.add(f"row_blocks = tl.cdiv({m}, ROWS)")
         out.add(f"column_blocks = tl.cdiv({n}, COLUMNS)")
         out.add("column_block = program % column_blocks")
         out.add("row_block = program // column_blocks % row_blocks")
-        out.add("split = program // (column_blocks * row_blocks) % SPLITS")
-        out.add("batch = program // (column_blocks * row_blocks * SPLITS)")
-        out.add("row = row_block * ROWS + tl.arange(0, ROWS)[:, None]")
-        out.add("column = column_block * COLUMNS + tl.arange(0, COLUMNS)[None, :]")
+        out.add("split = (program // (column_blocks * row_blocks) % SPLITS).to(tl.int64)")
+        out.add("batch = (program // (column_blocks * row_blocks * SPLITS)).to(tl.int64)")
+        out.add("row = row_block.to(tl.int64) * ROWS + tl.arange(0, ROWS)[:, None]")
+        out.add("column = column_block.to(tl.int64) * COLUMNS + tl.arange(0, COLUMNS)[None, :]")
         self.masks = {0: f"(row < {m})", 1: f"(column < {n})"}
         self.indices = {0: "row", 1: "column"}
         decode(self, plan.batch, "batch", frozenset())
@@ -172,7 +181,7 @@ class _ProductWriter(_FusedWriter):
         """An operand's tile: its own dimension, and `dim` along the sum."""
         saved = (self.masks, self.indices, self.joint_masks, self.text_of, self.loops, self.leaves, self.accesses)
         depth = f"{name}_depth"
-        self.out.add(f"{depth} = first + tl.arange(0, DEPTH)[{'None, :' if dim else ':, None'}]")
+        self.out.add(f"{depth} = (first + tl.arange(0, DEPTH)[{'None, :' if dim else ':, None'}]).to(tl.int64)")
         self.masks = {1 - dim: self.masks[1 - dim], dim: f"({depth} < {k})"}
         self.indices = {**self.indices, dim: depth}
         self.joint_masks, self.text_of, self.loops = {}, {}, dict(self.loops)
@@ -193,15 +202,11 @@ class _ProductWriter(_FusedWriter):
                 self.fix(position)
                 where = self.spread(self.offset(operand.access), _BOTH)
                 loaded = f"tl.load({self.pointer(buffer.name)} + {where.text}, mask={self.mask(_BOTH)}, other=0)"
-                converted = "" if self._halves() or buffer.dtype == "compute" else f".to({self.writer.real})"
-                self.out.add(f"{tile} = {loaded}{converted}")
+                halves = plan_halves(self.schedule, self.plan)
+                converted = "" if halves or buffer.dtype == "compute" else f".to({self.writer.real})"
+                given = self.writer.call("dot_operand", loaded) if halves == "bf16" else f"{loaded}{converted}"
+                self.out.add(f"{tile} = {given}")
         return found
-
-    def _halves(self) -> bool:
-        """Whether both operands are stored in the same half precision."""
-        dtypes = {self.schedule.buffers[each.place.buffer].dtype for each in (self.plan.left, self.plan.right)}
-        computed = self.plan.left.kernel is not None or self.plan.right.kernel is not None
-        return not computed and len(dtypes) == 1 and dtypes <= {"f16", "bf16"}
 
     def _computed(self, kernel: KernelStep, tiles: Sequence[str]) -> None:
         """The tiles that a fused kernel would have stored; 0 where the sum has no term."""

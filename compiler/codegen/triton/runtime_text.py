@@ -13,6 +13,7 @@ from functools import lru_cache
 from importlib import resources
 
 _FILES = ("common.py", "math_special.py", "math_f32.py", "math_f64.py")
+_INTERPRETED = "INTERPRETED = tl.constexpr(bool(triton.knobs.runtime.interpret))\n"
 _NAME = re.compile(r"\blamina_\w+")
 
 
@@ -32,7 +33,10 @@ def runtime_text(wanted: Iterable[str], double: bool) -> str:
             text = made[name] = _made(name)
         pending.extend(_NAME.findall(text))
     texts = [text for name, text in known.items() if name in needed]
-    return "\n\n".join([*texts, *(made[name] for name in sorted(made))])
+    texts += [made[name] for name in sorted(made)]
+    if any("INTERPRETED" in text for text in texts):
+        texts.insert(0, _INTERPRETED)
+    return "\n\n".join(texts)
 
 
 @lru_cache(maxsize=2)

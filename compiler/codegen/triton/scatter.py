@@ -52,6 +52,8 @@ def scatter(schedule: Schedule, step: ScatterStep, name: str, writer: Expression
     dtype = writer.storage(schedule.buffers[step.result.buffer].dtype)
     rounded = "total" if writer.double else "total.to(tl.float32)"
     stored = rounded if dtype == writer.real else f"{rounded}.to({dtype})"
+    if dtype == "tl.bfloat16":
+        stored = writer.call("to_bf16", rounded)
     out.add(f"tl.store({result} + (block * ({rows}) + row) * ({inner}) + column, {stored}, mask=column < {inner})")
     kernel = values.function(name, [f"{step.result.buffer}: a program a row, its points sorted"], ["ROWS", "COLUMNS"], out)
     width = f"min(padded({text(points(step.inner))}), {_TILE})"

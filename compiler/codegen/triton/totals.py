@@ -21,7 +21,7 @@ from .reductions import Reducer
 from .sizes import Sizes, count, text
 from .values import KernelText, TileValues
 
-_KEPT, _TERMS = 16, 128  # results and partials of a tile, at most
+_KEPT, _TERMS = 8, 64  # results and partials of a tile, at most
 
 
 @dataclass(frozen=True)

@@ -269,6 +269,8 @@ class TileValues:
             return bare(value.text)
         if dtype == "bool" and kind != "bool":
             return f"{value.text} != 0"
+        if dtype == "bf16" and kind == "real":
+            return self.writer.call("to_bf16", self.writer.typed(value, kind).text)
         return f"tl.cast({bare(value.text)}, {self.writer.storage(dtype)})"
 
     # ---------------------------------------------------------------------------------------- the function
