@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..codegen import SOURCE_NAMES
 from ..errors import ArgumentError, TargetError
 from .output import JsonOption, print_json
 from .specification import (
@@ -134,6 +133,8 @@ def artefact_of(stage: Stages, architecture: str) -> Path:
 
 def _write(folder: Path, report: Report, compiled: tuple[Stages, ...], artefacts: list[Path]) -> list[str]:
     """Writes the folder; gives the names of the files. Errors: ArgumentError where it cannot be written."""
+    from ..codegen import SOURCE_NAMES
+
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
