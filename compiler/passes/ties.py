@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..ir.graph import Graph, Node
+from ..ir.walk import with_operands
 from .invariance import outputs_invariant
 
 
@@ -48,6 +49,13 @@ def needs_same_bits(graph: Graph) -> bool:
         _extremum_op(node) and not is_given(graph.nodes, node.operands[0]) and not outputs_invariant(plain, number)
         for number, node in enumerate(graph.nodes)
     )
+
+
+def sums_below_extrema(nodes: Sequence[Node]) -> frozenset[int]:
+    """The sums and products that a maximum or minimum of computed values depends on: another loop may add in another order."""
+    extrema = [number for number, node in enumerate(nodes) if _extremum_op(node) and not is_given(nodes, node.operands[0])]
+    below = with_operands(nodes, [operand for number in extrema for operand in nodes[number].operands])
+    return frozenset(n for n in below if nodes[n].op == "reduce" and nodes[n].attribute("operation") in ("sum", "prod"))
 
 
 def _extremum_op(node: Node) -> bool:

@@ -18,7 +18,8 @@ from .steps import KernelStep, Place, Store
 
 
 class Grouping:
-    """Plans kernels; `leaves` is shared with the caller and grows with every stored value that later steps may read."""
+    """Plans kernels; `leaves` is shared with the caller and grows with every stored value that later steps may read. `once`:
+    reductions that no two kernels may both compute."""
 
     def __init__(
         self,
@@ -26,7 +27,9 @@ class Grouping:
         leaves: dict[int, Place],
         temporary: Callable[[str, tuple[str, ...]], Place],
         kept_inner: bool = True,
+        once: frozenset[int] = frozenset(),
     ) -> None:
+        self.once = once
         self.kept_inner = kept_inner
         self.builder = builder
         self.leaves = leaves
@@ -60,10 +63,18 @@ class Grouping:
         for store in stores:
             domain = store_domain(self.builder.nodes, self.leaves, axes, store)
             groups.setdefault(domain, []).append(store)
-        steps: list[KernelStep] = []
-        for group in groups.values():
-            steps.extend(self._nest(tuple(group)))
-        return steps
+        return self._apart(list(groups.values()))
+
+    def _apart(self, groups: Sequence[Sequence[Store]]) -> list[KernelStep]:
+        """Nests of their own for the groups, once the reductions that several of them need are stored, where these must be computed
+        once only."""
+        nodes = self.builder.nodes
+        cones = [set(cone_of(nodes, self.leaves, [store.node for store in group])) for group in groups]
+        shared = [n for n in sorted(self.once) if n not in self.leaves and sum(n in cone for cone in cones) > 1]
+        first = [n for n in shared if not any(r in shared for r in cone_of(nodes, self.leaves, [nodes[n].operands[0]]))]
+        if first:
+            return self._after(first, [store for group in groups for store in group])
+        return [step for group in groups for step in self._nest(tuple(group))]
 
     def _nest(self, stores: tuple[Store, ...]) -> list[KernelStep]:
         nodes = self.builder.nodes
@@ -81,7 +92,7 @@ class Grouping:
                     if own not in now:
                         now.append(own)
         if not now and len(stores) > 1:
-            return [step for store in stores for step in self._nest((store,))]
+            return self._apart([[store] for store in stores])
         if not now:  # a value of several reductions over different points: these first
             return self._after(first_reductions(nodes, self.leaves, stores[0].node), stores)
         again = plan_nest(nodes, tuple(self.builder.axes), self.leaves, now, self.kept_inner)

@@ -19,6 +19,7 @@ from ..ir.tensors import in_parts
 from ..ir.walk import with_operands
 from ..passes.simplify import simplify
 from ..passes.substitute import copy_into
+from ..passes.ties import needs_same_bits, sums_below_extrema
 from .checks import Check, checks_of
 from .grouping import Grouping
 from .padding import padded_operands
@@ -80,8 +81,10 @@ class _Partition:
             buffer = Buffer(out.spec.name, "output", dtype, dimensions, parts=in_parts(out.spec))
             self.buffers[out.spec.name] = replace(buffer, same_as=self._shown(out, buffer))
         self.steps: list[Step] = []
-        self.grouping = Grouping(self.builder, self.leaves, self.storage.temporary, kept_inner=tiled)
         self.free = FreeValues(self.builder.nodes)
+        sums = sums_below_extrema(self.builder.nodes) if needs_same_bits(graph) else ()
+        once = frozenset(number for number in sums if not self.free.of(number))
+        self.grouping = Grouping(self.builder, self.leaves, self.storage.temporary, kept_inner=tiled, once=once)
         self.products = ProductSteps(self.storage, self.grouping)
         self.views = ViewSteps(self.storage, self.grouping)
         self.scatters = ScatterSteps(self.storage)
