@@ -12,8 +12,6 @@ stored by themselves. Other reads stay: the schedule stores what they read.
 
 from __future__ import annotations
 
-from typing import Any
-
 import sympy
 
 from ..ir.graph import Affine, Builder, GatherSlot, Graph, Node, entry_length, read_entries, whole_index
@@ -23,7 +21,7 @@ from ..ir.walk import depth_first
 from ..lang.checked import Entry
 from ..lang.lengths import at_most
 from .simplify import constant
-from .substitute import Replacements, affine_value, is_simple, renamed_axis, replaced_indices, rewritten, substitute
+from .substitute import Replacements, affine_value, is_simple, read_at, renamed_axis, replaced_indices, rewritten, substitute
 
 LITTLE = 8  # operations on a point that may be repeated
 _QUICK = ("add", "sub", "mul", "neg", "select", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "min", "max")
@@ -100,7 +98,8 @@ def _at_any_indices(b: Builder, view: Node, node: Node, once: bool) -> int | Non
                 return None
             leaving.add(entry.axes[0])
         replacements[entry.axes[0]] = index
-    value = _with_stored(b, value, parts, {})
+    moved = frozenset(part for part in parts if replacements.keys() & set(b.nodes[part].axes))  # others stand where they are
+    value = _with_stored(b, value, moved, {})
     return _Move(b, replacements, frozenset(leaving)).through_zero(value) if leaving else substitute(b, value, replacements)
 
 
@@ -246,10 +245,8 @@ class _Move:
 
     def _read(self, node: Node, gathers: tuple[int, ...]) -> int:
         """The read at the new indices, through zero if it had no boundary."""
-        attributes: dict[str, Any] = dict(node.attributes)
-        attributes["indices"] = replaced_indices(attributes["indices"], self.replacements)
-        attributes["boundary"] = attributes["boundary"] or "zero"
-        return self.builder.add("read", (node.operands[0], *gathers), label=node.name, span=node.span, **attributes)
+        indices = replaced_indices(node.attribute("indices"), self.replacements)
+        return read_at(self.builder, node, indices, gathers, node.attribute("boundary") or "zero")
 
     def safe(self, number: int) -> int:
         """The value there; anything where an index is outside, but nothing is read there."""

@@ -37,6 +37,18 @@ def replaced_indices(indices: Iterable[Affine | GatherSlot], replacements: Repla
     return tuple(index if isinstance(index, GatherSlot) else index.substitute(replacements) for index in indices)
 
 
+def read_at(
+    builder: Builder, node: Node, indices: tuple[Affine | GatherSlot, ...], gathers: tuple[int, ...], boundary: str | None
+) -> int:
+    """What a read gives at other indices: where these are a computed value's own (zero(r)[L + k - 1] at k = 1), that value."""
+    source = builder.nodes[node.operands[0]]
+    of_same_axes = source.op == "view" and source.axes == builder.nodes[source.operands[0]].axes
+    if of_same_axes and indices == tuple(whole_index(entry, builder.lengths) for entry in source.attribute("entries")):
+        return source.operands[0]
+    attributes = {**dict(node.attributes), "indices": indices, "boundary": boundary}
+    return builder.add("read", (node.operands[0], *gathers), label=node.name, span=node.span, **attributes)
+
+
 def affine_value(builder: Builder, index: Affine) -> int:
     """The index as an integer value."""
     result: int | None = None
@@ -75,14 +87,8 @@ def _rebuild(builder: Builder, number: int, replacements: Replacements, memo: di
     if node.op == "index":
         return affine_value(builder, replacements[attributes["axis"]])
     if node.op == "read":
-        attributes["indices"] = replaced_indices(attributes["indices"], replacements)
-        operands = (node.operands[0], *(substitute(builder, operand, replacements, memo) for operand in node.operands[1:]))
-        source = builder.nodes[node.operands[0]]
-        if source.op == "view" and source.axes == builder.nodes[source.operands[0]].axes:
-            whole = tuple(whole_index(entry, builder.lengths) for entry in source.attribute("entries"))
-            if attributes["indices"] == whole:
-                return source.operands[0]  # zero(r)[L + k - 1] at k = 1 is r itself
-        return builder.add("read", operands, label=node.name, span=node.span, **attributes)
+        gathers = tuple(substitute(builder, operand, replacements, memo) for operand in node.operands[1:])
+        return read_at(builder, node, replaced_indices(attributes["indices"], replacements), gathers, attributes["boundary"])
     if node.op in ("reduce", "contract"):
         targets = {axis for index in replacements.values() for axis in index.axes}
         captured = [axis for axis in attributes["over"] if axis in targets]

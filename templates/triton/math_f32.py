@@ -628,6 +628,7 @@ def lamina_magnitude_power(a, y):
 # x^y as C's pow: 1 for y = 0 or x = 1 even beside NaN; a finite negative x has only integer powers.
 @triton.jit
 def lamina_power(x, y):
+    y = tl.zeros_like(x) + y  # of the shape and precision of x, where it is a constant
     whole = tl.floor(y) == y
     odd = whole & (2.0 * tl.floor(0.5 * y) != y)
     magnitude = lamina_magnitude_power(tl.abs(x), y.to(tl.float64))
