@@ -42,28 +42,28 @@ static inline void lay_out(axes loops, int64_t begin, int64_t n, int64_t* __rest
     }
 }
 
-// result[rows[i] + 0..columns-1] (+)= a[depth][tile_rows]^T * b[depth][columns]
-template <class T>
+// result[rows[i] + 0..] (+)= a[depth][tile_rows]^T * b[depth][tile_columns], of the latter's columns the first `vectors` vectors
+template <int64_t vectors, class T>
 static inline void multiply_tile(int64_t depth, const T* __restrict a, const T* __restrict b, T* __restrict result,
                                  const int64_t* __restrict rows, bool accumulate) {
     using vec = vector_of<T>;
     constexpr int64_t lanes = lanes_of<T>, columns = tile_columns<T>;
-    vec sum[tile_rows][tile_vectors];
+    vec sum[tile_rows][vectors];
     for (int64_t i = 0; i < tile_rows; ++i)
-        for (int64_t j = 0; j < tile_vectors; ++j) sum[i][j] = vec{};
+        for (int64_t j = 0; j < vectors; ++j) sum[i][j] = vec{};
     for (int64_t l = 0; l < depth; ++l) {
-        vec right[tile_vectors];
+        vec right[vectors];
 #pragma GCC unroll 4
-        for (int64_t j = 0; j < tile_vectors; ++j) right[j] = *reinterpret_cast<const vec*>(b + l * columns + j * lanes);
+        for (int64_t j = 0; j < vectors; ++j) right[j] = *reinterpret_cast<const vec*>(b + l * columns + j * lanes);
 #pragma GCC unroll 8
         for (int64_t i = 0; i < tile_rows; ++i) {
             const vec left = a[l * tile_rows + i] - vec{};
 #pragma GCC unroll 4
-            for (int64_t j = 0; j < tile_vectors; ++j) sum[i][j] += left * right[j];
+            for (int64_t j = 0; j < vectors; ++j) sum[i][j] += left * right[j];
         }
     }
     for (int64_t i = 0; i < tile_rows; ++i)
-        for (int64_t j = 0; j < tile_vectors; ++j) {
+        for (int64_t j = 0; j < vectors; ++j) {
             vec* place = reinterpret_cast<vec*>(result + rows[i] + j * lanes);
             *place = accumulate ? *place + sum[i][j] : sum[i][j];
         }
@@ -162,32 +162,43 @@ static inline void pack_panel(const S* __restrict from, const int64_t* __restric
     }
 }
 
-// rows x columns of one block, from packed panels, to the places given; what is no full tile in memory goes through a buffer.
+// rows x columns of one panel, from packed operands, to the places given; what is no full tile in memory goes through a buffer.
+template <int64_t vectors, class T>
+static inline void multiply_panel(int64_t rows, int64_t columns, int64_t depth, const T* a, const T* b, T* result, const int64_t* row_places,
+                                  const int64_t* column_places, bool accumulate) {
+    constexpr int64_t width = vectors * lanes_of<T>;
+    int64_t edge_rows[tile_rows];
+    for (int64_t y = 0; y < tile_rows; ++y) edge_rows[y] = y * width;
+    bool whole = columns == width;
+    for (int64_t x = 1; x < columns; ++x) whole = whole && column_places[x] == column_places[0] + x;
+    for (int64_t i = 0; i < rows; i += tile_rows) {
+        const int64_t height = min(tile_rows, rows - i);
+        if (height == tile_rows && whole) {
+            multiply_tile<vectors>(depth, a + i * depth, b, result + column_places[0], row_places + i, accumulate);
+            continue;
+        }
+        T edge[tile_rows * width];
+        multiply_tile<vectors>(depth, a + i * depth, b, edge, edge_rows, false);
+        for (int64_t y = 0; y < height; ++y)
+            for (int64_t x = 0; x < columns; ++x) {
+                T* const target = result + row_places[i + y] + column_places[x];
+                *target = (accumulate ? *target : T(0)) + edge[y * width + x];
+            }
+    }
+}
+
+// rows x columns of one block; the last panel takes only as many vectors as its columns fill.
 template <class T>
 static inline void multiply_block(int64_t rows, int64_t columns, int64_t depth, const T* a, const T* b, T* result, const int64_t* row_places,
                                   const int64_t* column_places, bool accumulate) {
     constexpr int64_t width = tile_columns<T>;
-    int64_t edge_rows[tile_rows];
-    for (int64_t y = 0; y < tile_rows; ++y) edge_rows[y] = y * width;
+    static_assert(tile_vectors <= 3, "one case below for each number of vectors");
     for (int64_t j = 0; j < columns; j += width) {
-        const int64_t* const places = column_places + j;
-        const int64_t breadth = min(width, columns - j);
-        bool whole = breadth == width;
-        for (int64_t x = 1; x < breadth; ++x) whole = whole && places[x] == places[0] + x;
-        for (int64_t i = 0; i < rows; i += tile_rows) {
-            const int64_t height = min(tile_rows, rows - i);
-            if (height == tile_rows && whole) {
-                multiply_tile(depth, a + i * depth, b + j * depth, result + places[0], row_places + i, accumulate);
-                continue;
-            }
-            T edge[tile_rows * width];
-            multiply_tile(depth, a + i * depth, b + j * depth, edge, edge_rows, false);
-            for (int64_t y = 0; y < height; ++y)
-                for (int64_t x = 0; x < breadth; ++x) {
-                    T* const target = result + row_places[i + y] + places[x];
-                    *target = (accumulate ? *target : T(0)) + edge[y * width + x];
-                }
-        }
+        const int64_t breadth = min(width, columns - j), vectors = (breadth + lanes_of<T> - 1) / lanes_of<T>;
+        const auto panel = vectors == tile_vectors ? multiply_panel<tile_vectors, T>
+                           : vectors == 1          ? multiply_panel<1, T>
+                                                   : multiply_panel<2, T>;
+        panel(rows, breadth, depth, a, b + j * depth, result, row_places, column_places + j, accumulate);
     }
 }
 
