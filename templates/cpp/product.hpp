@@ -1,7 +1,8 @@
 // Products for contractions: blocked, packed, threaded. In the manner of Goto and van de Geijn, "Anatomy of High-Performance Matrix
-// Multiplication" (ACM TOMS 34(3), 2008): panels of both operands are copied so that the innermost kernel reads memory in order.
-// Operands are read where they are stored, whatever their strides: only the copying knows them. A convolution is such a product
-// over windows that overlap in memory (the implicit matrix of Chetlur et al., "cuDNN", arXiv:1410.0759, section 3.1).
+// Multiplication" (ACM TOMS 34(3), 2008): panels of the right operand are copied so that the innermost kernel reads memory in order; of
+// the left one it takes single elements, where they are stored or, if they lie far apart, from panels too. Operands have any strides:
+// only tables of places know them. A convolution is such a product over windows that overlap in memory (the implicit matrix of Chetlur
+// et al., "cuDNN", arXiv:1410.0759, section 3.1).
 #pragma once
 
 #include "vectors.hpp"
@@ -42,24 +43,35 @@ static inline void lay_out(axes loops, int64_t begin, int64_t n, int64_t* __rest
     }
 }
 
-// result[rows[i] + 0..] (+)= a[depth][tile_rows]^T * b[depth][tile_columns], of the latter's columns the first `vectors` vectors
+// The left operand of a block: element (row, l) is at[rows[row] + across[l]]; of as many rows as whole tiles have.
+template <class T>
+struct left_block {
+    const T* at;
+    const int64_t *rows, *across;
+};
+
+// result[rows[i] + 0..] (+)= sum over l < depth of left[i][l] * b[l][0..], of the latter's columns the first `vectors` vectors
 template <int64_t vectors, class T>
-static inline void multiply_tile(int64_t depth, const T* __restrict a, const T* __restrict b, T* __restrict result,
+static inline void multiply_tile(int64_t depth, left_block<T> left, const T* __restrict b, T* __restrict result,
                                  const int64_t* __restrict rows, bool accumulate) {
     using vec = vector_of<T>;
     constexpr int64_t lanes = lanes_of<T>, columns = tile_columns<T>;
+    const T* a[tile_rows];
     vec sum[tile_rows][vectors];
-    for (int64_t i = 0; i < tile_rows; ++i)
+    for (int64_t i = 0; i < tile_rows; ++i) {
+        a[i] = left.at + left.rows[i];
         for (int64_t j = 0; j < vectors; ++j) sum[i][j] = vec{};
+    }
     for (int64_t l = 0; l < depth; ++l) {
+        const int64_t across = left.across[l];
         vec right[vectors];
 #pragma GCC unroll 4
         for (int64_t j = 0; j < vectors; ++j) right[j] = *reinterpret_cast<const vec*>(b + l * columns + j * lanes);
 #pragma GCC unroll 8
         for (int64_t i = 0; i < tile_rows; ++i) {
-            const vec left = a[l * tile_rows + i] - vec{};
+            const vec factor = a[i][across] - vec{};
 #pragma GCC unroll 4
-            for (int64_t j = 0; j < vectors; ++j) sum[i][j] += left * right[j];
+            for (int64_t j = 0; j < vectors; ++j) sum[i][j] += factor * right[j];
         }
     }
     for (int64_t i = 0; i < tile_rows; ++i)
@@ -162,10 +174,10 @@ static inline void pack_panel(const S* __restrict from, const int64_t* __restric
     }
 }
 
-// rows x columns of one panel, from packed operands, to the places given; what is no full tile in memory goes through a buffer.
+// rows x columns of one panel, to the places given; what is no full tile in memory goes through a buffer.
 template <int64_t vectors, class T>
-static inline void multiply_panel(int64_t rows, int64_t columns, int64_t depth, const T* a, const T* b, T* result, const int64_t* row_places,
-                                  const int64_t* column_places, bool accumulate) {
+static inline void multiply_panel(int64_t rows, int64_t columns, int64_t depth, left_block<T> left, const T* b, T* result,
+                                  const int64_t* row_places, const int64_t* column_places, bool accumulate) {
     constexpr int64_t width = vectors * lanes_of<T>;
     int64_t edge_rows[tile_rows];
     for (int64_t y = 0; y < tile_rows; ++y) edge_rows[y] = y * width;
@@ -173,12 +185,13 @@ static inline void multiply_panel(int64_t rows, int64_t columns, int64_t depth, 
     for (int64_t x = 1; x < columns; ++x) whole = whole && column_places[x] == column_places[0] + x;
     for (int64_t i = 0; i < rows; i += tile_rows) {
         const int64_t height = min(tile_rows, rows - i);
+        const left_block<T> tile{left.at, left.rows + i, left.across};
         if (height == tile_rows && whole) {
-            multiply_tile<vectors>(depth, a + i * depth, b, result + column_places[0], row_places + i, accumulate);
+            multiply_tile<vectors>(depth, tile, b, result + column_places[0], row_places + i, accumulate);
             continue;
         }
         T edge[tile_rows * width];
-        multiply_tile<vectors>(depth, a + i * depth, b, edge, edge_rows, false);
+        multiply_tile<vectors>(depth, tile, b, edge, edge_rows, false);
         for (int64_t y = 0; y < height; ++y)
             for (int64_t x = 0; x < columns; ++x) {
                 T* const target = result + row_places[i + y] + column_places[x];
@@ -189,8 +202,8 @@ static inline void multiply_panel(int64_t rows, int64_t columns, int64_t depth, 
 
 // rows x columns of one block; the last panel takes only as many vectors as its columns fill.
 template <class T>
-static inline void multiply_block(int64_t rows, int64_t columns, int64_t depth, const T* a, const T* b, T* result, const int64_t* row_places,
-                                  const int64_t* column_places, bool accumulate) {
+static inline void multiply_block(int64_t rows, int64_t columns, int64_t depth, left_block<T> left, const T* b, T* result,
+                                  const int64_t* row_places, const int64_t* column_places, bool accumulate) {
     constexpr int64_t width = tile_columns<T>;
     static_assert(tile_vectors <= 3, "one case below for each number of vectors");
     for (int64_t j = 0; j < columns; j += width) {
@@ -198,20 +211,54 @@ static inline void multiply_block(int64_t rows, int64_t columns, int64_t depth, 
         const auto panel = vectors == tile_vectors ? multiply_panel<tile_vectors, T>
                            : vectors == 1          ? multiply_panel<1, T>
                                                    : multiply_panel<2, T>;
-        panel(rows, breadth, depth, a, b + j * depth, result, row_places, column_places + j, accumulate);
+        panel(rows, breadth, depth, left, b + j * depth, result, row_places, column_places + j, accumulate);
     }
 }
 
-// What one member of a team does of result[m][n] (+)= sum over k of left[m][k] * right[n][k]: a share of the blocks of rows, or of
-// columns where the result is wide and low. Steps: m of (left, result), n of (right, result), k of (left, right).
-template <class T, class A, class B>
-static inline void multiply(int64_t member, int64_t members, T* workspace, axes m, axes n, axes k, const A* left, const B* right, T* result,
-                            bool accumulate) {
+// Whether most of the places lie within a vector of the one before: the elements there share cache lines.
+template <class T>
+static inline bool lie_close(const int64_t* places, int64_t n) {
+    int64_t count = 0;
+    for (int64_t i = 1; i < n; ++i) count += places[i] - places[i - 1] < lanes_of<T> && places[i - 1] - places[i] < lanes_of<T>;
+    return 2 * count >= n - 1;
+}
+
+// The left operand of a block (at rows, across). A tile takes single elements of it, which cost no more where they are stored than from
+// a packed panel, if they share cache lines; else, or if they have to be converted, they are packed. `places`: for its places then.
+template <class T, class A>
+static inline left_block<T> left_operand(int64_t count, int64_t depth, const A* from, int64_t* rows, const int64_t* across, T* packed,
+                                         int64_t* places) {
+    if constexpr (same_type<T, A>)
+        if (lie_close<T>(across, depth) || lie_close<T>(rows, count)) {
+            for (int64_t i = count; i % tile_rows != 0; ++i) rows[i] = rows[count - 1];
+            return {from, rows, across};
+        }
+    for (int64_t i = 0; i < count; i += tile_rows)
+        pack_panel<T, tile_rows>(from, rows + i, across, min(tile_rows, count - i), depth, packed + i * depth);
+    for (int64_t i = 0; i < block_rows; ++i) places[i] = i / tile_rows * tile_rows * depth + i % tile_rows;
+    for (int64_t l = 0; l < depth; ++l) places[block_rows + l] = l * tile_rows;
+    return {packed, places, places + block_rows};
+}
+
+// The panels first, first + step, .. of a block of the right operand, each to its place in the block.
+template <class T, class B>
+static inline void pack_block(int64_t first, int64_t step, int64_t columns, int64_t depth, const B* right, const int64_t* along,
+                              const int64_t* across, T* to) {
     constexpr int64_t width = tile_columns<T>;
-    T* const packed_right = workspace;
+    for (int64_t j = first * width; j < columns; j += step * width)
+        pack_panel<T, width>(right, along + j, across, min(width, columns - j), depth, to + j * depth);
+}
+
+// What one member of a team does of result[m][n] (+)= sum over k of left[m][k] * right[n][k]: a share of the blocks of rows, or of
+// columns where the result is wide and low. Steps: m of (left, result), n of (right, result), k of (left, right). `packed`: the right
+// operand as pack_right leaves it; or null.
+template <class T, class A, class B>
+static inline void multiply(int64_t member, int64_t members, T* workspace, axes m, axes n, axes k, const A* left, const B* right,
+                            const T* packed, T* result, bool accumulate) {
+    constexpr int64_t width = tile_columns<T>;
     T* const packed_left = workspace + block_depth * (block_columns + member * block_rows);
     int64_t left_rows[block_rows], result_rows[block_rows], right_columns[block_columns], result_columns[block_columns];
-    int64_t left_depth[block_depth], right_depth[block_depth];
+    int64_t left_depth[block_depth], right_depth[block_depth], packed_places[block_rows + block_depth];
     const int64_t height = m.points(), breadth = n.points(), length = k.points();
     for (int64_t column = 0; column < breadth; column += block_columns) {
         const int64_t columns = min(block_columns, breadth - column), panels = (columns + width - 1) / width;
@@ -219,9 +266,8 @@ static inline void multiply(int64_t member, int64_t members, T* workspace, axes 
         for (int64_t layer = 0; layer < length; layer += block_depth) {
             const int64_t depth = min(block_depth, length - layer);
             lay_out(k, layer, depth, left_depth, right_depth);
-            for (int64_t panel = panels * member / members; panel < panels * (member + 1) / members; ++panel)
-                pack_panel<T, width>(right, right_columns + panel * width, right_depth, min(width, columns - panel * width), depth,
-                                     packed_right + panel * width * depth);
+            const T* const block = packed ? packed + column * length + layer * panels * width : workspace;
+            if (!packed) pack_block(member, members, columns, depth, right, right_columns, right_depth, workspace);
             if (members > 1) {
 #pragma omp barrier
             }
@@ -234,13 +280,47 @@ static inline void multiply(int64_t member, int64_t members, T* workspace, axes 
             for (int64_t row = top; row < bottom && near < far; row += block_rows) {
                 const int64_t rows = min(block_rows, bottom - row);
                 lay_out(m, row, rows, left_rows, result_rows);
-                for (int64_t i = 0; i < rows; i += tile_rows)
-                    pack_panel<T, tile_rows>(left, left_rows + i, left_depth, min(tile_rows, rows - i), depth, packed_left + i * depth);
-                multiply_block(rows, far - near, depth, packed_left, packed_right + near * depth, result, result_rows,
-                               result_columns + near, accumulate || layer > 0);
+                const left_block<T> factors = left_operand<T>(rows, depth, left, left_rows, left_depth, packed_left, packed_places);
+                multiply_block(rows, far - near, depth, factors, block + near * depth, result, result_rows, result_columns + near,
+                               accumulate || layer > 0);
             }
             if (members > 1) {
 #pragma omp barrier
+            }
+        }
+    }
+}
+
+// The elements of a right operand that is packed whole.
+template <class T>
+static inline int64_t packed_elements(int64_t columns, int64_t depth) {
+    return (columns + tile_columns<T> - 1) / tile_columns<T> * tile_columns<T> * depth;
+}
+
+// Packs the right operands of a batch of products whole, block after block as `multiply` reads them. The loops run over the same
+// points as those of `product`; their first steps are the right operand's.
+template <class T, class B>
+static inline void pack_right(int64_t threads, axes batch, axes n, axes k, const B* right, T* packed) {
+    constexpr int64_t width = tile_columns<T>;
+    const int64_t breadth = n.points(), length = k.points(), size = packed_elements<T>(breadth, length);
+    const int64_t pieces = batch.points() * ((breadth + width - 1) / width) * ((length + block_depth - 1) / block_depth);
+    const int64_t team = team_size(threads, pieces, batch.points() * size);
+#pragma omp parallel num_threads(team) if (team > 1)
+    {
+        const int64_t members = team > 1 ? omp_get_num_threads() : 1, member = team > 1 ? omp_get_thread_num() : 0;
+        int64_t columns_at[block_columns], depth_at[block_depth], unused[block_columns], at[3], next = member;
+        for (int64_t b = 0; b < batch.points(); ++b) {
+            locate(batch, b, at);
+            for (int64_t column = 0; column < breadth; column += block_columns) {
+                const int64_t columns = min(block_columns, breadth - column), panels = (columns + width - 1) / width;
+                lay_out(n, column, columns, columns_at, unused);
+                for (int64_t layer = 0; layer < length; layer += block_depth) {
+                    const int64_t depth = min(block_depth, length - layer);
+                    lay_out(k, layer, depth, depth_at, unused);
+                    T* const block = packed + b * size + column * length + layer * panels * width;
+                    pack_block(next, members, columns, depth, right + at[0], columns_at, depth_at, block);
+                    next = (next + panels * (members - 1)) % members;  // panels in turn, the next block's too
+                }
             }
         }
     }
@@ -261,10 +341,11 @@ static inline void clear(axes m, axes n, T* result, int64_t member, int64_t memb
 }
 
 // result[b][m][n] (+)= sum over k of left[b][m][k] * right[b][n][k]. Steps: batch of (left, right, result), the others as in
-// `multiply`. A thread works alone on the matrices of a batch where there are enough of them, else the team shares each.
+// `multiply`. A thread works alone on the matrices of a batch where there are enough of them, else the team shares each. `packed`: the
+// right operands as pack_right leaves them, or null.
 template <class T, class A, class B>
-static inline void product(int64_t threads, T* workspace, axes batch, axes m, axes n, axes k, const A* left, const B* right, T* result,
-                           bool accumulate) {
+static inline void product(int64_t threads, T* workspace, axes batch, axes m, axes n, axes k, const A* left, const B* right,
+                           const T* packed, T* result, bool accumulate) {
     const int64_t matrices = batch.points(), rows = m.points(), columns = n.points(), depth = k.points();
     if (matrices == 0 || rows == 0 || columns == 0 || (depth == 0 && accumulate)) return;
     const int64_t pieces = (rows + tile_rows - 1) / tile_rows * ((columns + tile_columns<T> - 1) / tile_columns<T>);
@@ -278,12 +359,14 @@ static inline void product(int64_t threads, T* workspace, axes batch, axes m, ax
         for (int64_t b = begin; b < end; ++b) {
             int64_t at[3];
             locate(batch, b, at);
+            const T* const matrix = packed ? packed + b * packed_elements<T>(columns, depth) : nullptr;
             if (depth == 0) {
                 clear(m, n, result + at[2], alone ? 0 : member, alone ? 1 : members);
             } else if (alone) {
-                multiply(0, 1, workspace + member * workspace_elements, m, n, k, left + at[0], right + at[1], result + at[2], accumulate);
+                T* const own = workspace + member * workspace_elements;
+                multiply(0, 1, own, m, n, k, left + at[0], right + at[1], matrix, result + at[2], accumulate);
             } else {
-                multiply(member, members, workspace, m, n, k, left + at[0], right + at[1], result + at[2], accumulate);
+                multiply(member, members, workspace, m, n, k, left + at[0], right + at[1], matrix, result + at[2], accumulate);
             }
         }
     }

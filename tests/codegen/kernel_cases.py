@@ -125,6 +125,17 @@ CONTRACTIONS = {
         "layer vector { in x[B, I] param w[I] = 1 param v[B] = 1 out y[B] = sum[I](x * w) out z[I] = sum[B](x * v) }",
         {"x": (6, 5), "w": (5,), "v": (6,)},
     ),
+    **{
+        f"product with {columns} columns": Case(
+            "layer linear { in x[B, I] param w[O, I] = 1 out y[B, O] = sum[I](x * w) }", {"x": (11, 19), "w": (columns, 19)}
+        )
+        for columns in (8, 13, 29, 61)  # panels of one, two, three vectors, filled and not
+    },
+    "product of operands far apart": Case(
+        "layer linear { in x[I, C, B] param w[O, I] = 1 out y[C, B, O] = sum[I](x * w) }",
+        {"x": (19, 2, 11), "w": (13, 19)},
+        strided={"x": "sliced", "w": "transposed"},
+    ),
     "product over rows of one": Case(
         "layer linear { in x[B, I] param w[O, I] = 1 out y[B, O] = sum[I](x * w) }", {"x": (1, 1), "w": (1, 1)}
     ),

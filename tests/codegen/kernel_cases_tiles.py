@@ -122,6 +122,20 @@ TILES = {
         growth=4096,
         derived_from_math=True,
     ),
+    "a basis for many columns": Case(
+        """layer cheby(D = 4) { in x[..., I] param w[O, I, D + 1] = 1
+             out y[..., O] = sum[I, d < D + 1](w[O, I, d] * chebyshev(d, tanh(x))) }""",
+        {"x": (3, 15, 7), "w": (61, 7, 5)},
+        growth=4096,
+        derived_from_math=True,
+    ),
+    "a basis for one tile": Case(
+        """layer cheby(D = 4) { in x[..., I] param w[O, I, D + 1] = 1
+             out y[..., O] = sum[I, d < D + 1](w[O, I, d] * chebyshev(d, tanh(x))) }""",
+        {"x": (3, 7), "w": (6, 7, 5)},
+        growth=4096,
+        derived_from_math=True,
+    ),
     "a basis of groups": Case(
         """layer cheby(D = 4) { in x[B, G, I] param w[G, O, I, D + 1] = 1
              out y[B, G, O] = sum[I, d < D + 1](w[G, O, I, d] * chebyshev(d, tanh(x))) }""",

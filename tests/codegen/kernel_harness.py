@@ -172,6 +172,9 @@ def _build(programs: Sequence[Program], name: str) -> list[NativeExecutable]:
     runtime, changed = re.subn(r"points_per_thread = \d+;", "points_per_thread = 2;", runtime)
     assert changed == 1
     runtime = re.sub(r"(tile_unit|least_extent) = \d+;", r"\1 = 4;", runtime)  # likewise tiles
+    for name, size in (("depth", 8), ("rows", 16), ("columns", 48)):  # and blocks of products
+        runtime, changed = re.subn(rf"block_{name} = \d+;", f"block_{name} = {size};", runtime)
+        assert changed == 1
     parts = [runtime]
     renamed = []
     for number, program in enumerate(programs):

@@ -38,6 +38,15 @@ def test_as_interpreted(name: str) -> None:
     check(case, prepared, build_together([each.program for each in prepared], "tiles"))
 
 
+@pytest.mark.parametrize(
+    ("name", "threads", "count"), [("a basis", "threads", 1), ("a basis of groups", "1", 1), ("attention", "1", 2)]
+)
+def test_operands_that_tiles_share_are_packed_once(name: str, threads: str, count: int) -> None:
+    forward = prepare(TILES[name], ["f64"])[0].program
+    assert forward.source.count(f"lamina::pack_right<Real>({threads}, ") == count
+    assert sum(argument.name.startswith("packed_") for argument in forward.arguments) == count
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TILES)
 def test_as_interpreted_in_single_precision(name: str) -> None:

@@ -25,7 +25,8 @@ from ...schedule.steps import (
 from ..access import access
 from ..lengths import cpp_length, identifier
 from ..products import operands
-from .product_calls import loop_texts
+from .packed_operands import packed_elements, packed_name, packed_products
+from .product_calls import loop_texts, right_loop_texts
 from .values import KernelSource
 from .window_calls import window_call
 
@@ -83,7 +84,40 @@ class CallWriter:
         function = f"lamina::transform<lamina::transforms::{step.function}, Real>"
         return f"{function}(threads, transform_workspace, {sizes}, {', '.join(pointers)});"
 
-    def _product_call(self, plan: Schedule, step: ProductStep, tile: TileLoop | None) -> list[str]:
+    def _packing(self, tile: TileLoop) -> tuple[list[str], list[str]]:
+        """Packs what the loop's products need packed: lines before the loop, lines at the begin of each tile."""
+        before: list[str] = []
+        within: list[str] = []
+        plan = self.plan.within(tile)
+        for position in packed_products(self.plan, tile):
+            step = self.plan.steps[position]
+            assert isinstance(step, ProductStep)
+            loops = right_loop_texts(step, plan.buffers, plan.lengths, self._use)
+            named = dict(zip(("batch", "n", "k"), loops, strict=True))
+            counts = ", ".join(f"{{{text.count('{')}, {name}}}" for name, text in named.items())
+            given = f"{counts}, {self._address(plan, operands(step).right)}, {self._packed(position, tile)}"
+            condition = f"packs_{position}"
+            before.append(f"const bool {condition} = {self._use(self.plan.lengths[tile.axis])} > {self._use(tile.extent)};")
+            if tile.batch:
+                condition += " && (tile == begin || tile % tiles.blocks == 0)"
+            lines = [
+                f"if ({condition}) {{",
+                f"const lamina::axis {', '.join(f'{name}[] = {{{text}}}' for name, text in named.items())};",
+                f"lamina::pack_right<Real>({'1' if tile.batch else 'threads'}, {given});",
+                "}",
+            ]
+            (within if tile.batch else before).extend(lines)
+        return before, within
+
+    def _packed(self, position: int, tile: TileLoop) -> str:
+        """Where the packed operand of the product at this position is."""
+        if not tile.batch:
+            return packed_name(position)
+        step = self.plan.steps[position]
+        assert isinstance(step, ProductStep)
+        return f"{packed_name(position)} + member * ({self._use(packed_elements(self.plan, tile, step))})"
+
+    def _product_call(self, plan: Schedule, position: int, step: ProductStep, tile: TileLoop | None) -> list[str]:
         given = operands(step)
         loops = loop_texts(step, plan.buffers, plan.lengths, self._use)
         accumulate, result = "false", self._address(plan, step.result)
@@ -96,7 +130,10 @@ class CallWriter:
             lines.append(f"const lamina::axis {name}[] = {{{text}}};")
             names.append(f"{{{text.count('{')}, {name}}}")
         team = "threads, workspace" if tile is None else f"1, workspace + member * {WORKSPACE}"
-        places = ", ".join((self._address(plan, given.left), self._address(plan, given.right), result))
+        packed = "nullptr"
+        if tile is not None and position in packed_products(self.plan, tile):
+            packed = f"packs_{position} ? {self._packed(position, tile)} : nullptr"
+        places = ", ".join((self._address(plan, given.left), self._address(plan, given.right), packed, result))
         return [*lines, f"lamina::product<Real>({team}, {', '.join(names)}, {places}, {accumulate});", "}"]
 
     def _window_call(self, step: WindowStep) -> list[str]:

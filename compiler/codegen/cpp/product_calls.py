@@ -25,20 +25,44 @@ def loop_texts(
     """The loops of batch, m, n and k: `{length, step, step, ..}` each, as the arguments of lamina::product want them."""
     given = operands(step)
     left, right, result = (access(place, buffers, lengths) for place in (given.left, given.right, step.result))
-    stored = stored_axes(step.result)
-    sums = (*stored_axes(given.right), *stored_axes(given.left))
-    groups: Sequence[tuple[Sequence[str], Sequence[str], tuple[Access, ...]]] = (
-        (step.batch, stored, (left, right, result)),
-        (given.m, stored, (left, result)),
-        (given.n, stored, (right, result)),
-        (step.k, sums, (left, right)),
+    batch, m, n, k = _ordered(step)
+    return (
+        _loops_text(batch, (left, right, result), lengths, text),
+        _loops_text(m, (left, result), lengths, text),
+        _loops_text(n, (right, result), lengths, text),
+        _loops_text(k, (left, right), lengths, text),
     )
-    texts = []
-    for axes, order, accesses in groups:
-        ordered = sorted(axes, key=lambda axis: order.index(axis) if axis in order else len(order))
-        loops = _loops(ordered, accesses, lengths) or [(sympy.Integer(1), (sympy.Integer(0),) * len(accesses))]
-        texts.append(", ".join(f"{{{', '.join(text(each) for each in (length, *steps))}}}" for length, steps in loops))
-    return texts[0], texts[1], texts[2], texts[3]
+
+
+def right_loop_texts(
+    step: ProductStep, buffers: Mapping[str, Buffer], lengths: Mapping[str, Length], text: Callable[[Length], str]
+) -> tuple[str, str, str]:
+    """The loops of batch, n and k in the same order with steps in the right operand alone, as lamina::pack_right wants them."""
+    right = access(operands(step).right, buffers, lengths)
+    batch, _, n, k = _ordered(step)
+    return (
+        _loops_text(batch, (right,), lengths, text),
+        _loops_text(n, (right,), lengths, text),
+        _loops_text(k, (right,), lengths, text),
+    )
+
+
+def _ordered(step: ProductStep) -> tuple[tuple[str, ...], ...]:
+    """The axes of batch, m, n and k, each in the order of its loops."""
+    given = operands(step)
+    stored, sums = stored_axes(step.result), (*stored_axes(given.right), *stored_axes(given.left))
+
+    def ordered(axes: Sequence[str], order: Sequence[str]) -> tuple[str, ...]:
+        return tuple(sorted(axes, key=lambda axis: order.index(axis) if axis in order else len(order)))
+
+    return ordered(step.batch, stored), ordered(given.m, stored), ordered(given.n, stored), ordered(step.k, sums)
+
+
+def _loops_text(
+    axes: Sequence[str], accesses: Sequence[Access], lengths: Mapping[str, Length], text: Callable[[Length], str]
+) -> str:
+    loops = _loops(axes, accesses, lengths) or [(sympy.Integer(1), (sympy.Integer(0),) * len(accesses))]
+    return ", ".join(f"{{{', '.join(text(each) for each in (length, *steps))}}}" for length, steps in loops)
 
 
 def _loops(axes: Sequence[str], accesses: Sequence[Access], lengths: Mapping[str, Length]) -> list[tuple[Length, _Step]]:

@@ -36,6 +36,7 @@ from ..banner import banner
 from ..lengths import cpp_length, identifier, python_length
 from .calls import WORKSPACE, CallWriter
 from .kernel import kernel_source
+from .packed_operands import packed_elements, packed_name, packed_products
 from .scan import scan_source
 from .tile_calls import longest, partials, tile_begin, tile_dimensions, tile_end
 from .values import STORAGE_TYPES, KernelSource
@@ -133,7 +134,8 @@ class _Assembly(CallWriter):
             tile = self.plan.tile_of(position)
             plan = self.plan if tile is None else self.plan.within(tile)
             if tile is not None and position == tile.first:
-                calls += tile_begin(self.plan, tile, self._use)
+                before, within = self._packing(tile)
+                calls += [*before, *tile_begin(self.plan, tile, self._use), *within]
             if isinstance(step, (KernelStep, ScanStep)):
                 kernel = kernel_source(plan, step) if isinstance(step, KernelStep) else scan_source(plan, step)
                 self.kernels.append(kernel)
@@ -146,7 +148,7 @@ class _Assembly(CallWriter):
                     scratch.append(stride)
                 calls.append(self._kernel_call(plan, kernel, stride, tile))
             elif isinstance(step, ProductStep):
-                calls += self._product_call(plan, step, tile)
+                calls += self._product_call(plan, position, step, tile)
             elif isinstance(step, ScatterStep):
                 calls.append(self._scatter_call(step))
             elif isinstance(step, TransformStep):
@@ -213,6 +215,13 @@ class _Assembly(CallWriter):
             for name, size in partials(self.plan, tile).items():
                 shape = ("max(threads - 1, 0)", python_length(size))
                 arguments.append(Argument(f"partial_{name}", "temporary", self.signature.compute, shape))
+            for position in packed_products(self.plan, tile):
+                step = self.plan.steps[position]
+                assert isinstance(step, ProductStep)
+                size = python_length(packed_elements(self.plan, tile, step))
+                wanted = f"{python_length(self.plan.lengths[tile.axis])} > {python_length(tile.extent)}"
+                shape = (*(("threads",) if tile.batch else ()), f"({size} if {wanted} else 0)")
+                arguments.append(Argument(packed_name(position), "temporary", self.signature.compute, shape))
         if self.products:
             arguments.append(Argument("workspace", "temporary", self.signature.compute, ("threads", str(WORKSPACE))))
         transforms = [step for step in self.plan.steps if isinstance(step, TransformStep)]
@@ -235,7 +244,7 @@ class _Assembly(CallWriter):
         for position, (name, dimension) in enumerate(strides):
             lines.append(f"const int64_t {stride_variable(name, dimension)} = integers[{len(names) + position}];")
         for position, argument in enumerate(arguments):
-            if argument.name not in self.plan.buffers and argument.name.startswith("partial_"):
+            if argument.name not in self.plan.buffers and argument.name.startswith(("partial_", "packed_")):
                 lines.append(f"Real* const {identifier(argument.name)} = static_cast<Real*>(data[{position}]);")
                 continue
             if argument.name in ("workspace", "transform_workspace"):

@@ -36,7 +36,7 @@ extern "C" __attribute__((visibility("default"))) void lamina_run(
     const lamina::axis m[] = {{n_batch, n_I, 16}};
     const lamina::axis n[] = {{16, n_I, 1}};
     const lamina::axis k[] = {{n_I, 1, 1}};
-    lamina::product<Real>(threads, workspace, {1, batch}, {1, m}, {1, n}, {1, k}, at_x, at_w, at_product, false);
+    lamina::product<Real>(threads, workspace, {1, batch}, {1, m}, {1, n}, {1, k}, at_x, at_w, nullptr, at_product, false);
     }
     kernel_1(at_product, at_b, at_y, n_batch, threads);
 }
